@@ -1,0 +1,1 @@
+//! The programs are in this folder, one file each.
