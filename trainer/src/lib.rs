@@ -3,5 +3,8 @@
 
 pub mod env;
 pub mod error;
+pub mod learner;
 pub mod nn;
+pub mod registry;
+pub mod replay;
 pub mod seed;
