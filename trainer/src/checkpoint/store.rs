@@ -366,7 +366,7 @@ impl Store {
         let damaged = self.damaged_after(update)?;
         let path = self.dir.join(name(update));
         if !self.holds(&path, &manifest) {
-            let temporary = self.temporary("save");
+            let temporary = self.temporary("save")?;
             if let Err(error) = self.write(&temporary, &manifest, files) {
                 // Gives a full disk its room back; the error that matters is the first.
                 let _ = fs::remove_dir_all(&temporary);
@@ -390,14 +390,19 @@ impl Store {
     /// # Errors
     /// If the disk fails; the earlier mark then stands.
     pub fn mark_best(&self, update: u64) -> Result<()> {
-        let temporary = self.temporary(BEST);
+        let temporary = self.temporary(BEST)?;
         self.disk.write(&temporary, format!("{}\n", name(update)).as_bytes())?;
         self.disk.rename(&temporary, &self.dir.join(BEST))?;
         self.disk.sync_dir(&self.dir)
     }
 
-    fn temporary(&self, purpose: &str) -> PathBuf {
-        self.dir.join(format!("{TEMPORARY}{}-{purpose}", std::process::id()))
+    /// A free place beside the checkpoints; what an attempt that failed left there goes.
+    fn temporary(&self, purpose: &str) -> Result<PathBuf> {
+        let path = self.dir.join(format!("{TEMPORARY}{}-{purpose}", std::process::id()));
+        if path.exists() {
+            self.disk.remove(&path)?;
+        }
+        Ok(path)
     }
 
     fn holds(&self, path: &Path, manifest: &Manifest) -> bool {
@@ -405,9 +410,6 @@ impl Store {
     }
 
     fn write(&self, dir: &Path, manifest: &Manifest, files: &[(String, Vec<u8>)]) -> Result<()> {
-        if dir.exists() {
-            self.disk.remove(dir)?;
-        }
         self.disk.create_dir(dir)?;
         for (name, bytes) in files {
             self.disk.write(&dir.join(name), bytes)?;
@@ -445,7 +447,13 @@ impl Store {
     }
 
     fn prune(&self) -> Result<()> {
-        let best = best(&self.dir)?;
+        let best = match best(&self.dir) {
+            Err(CheckpointError::Damaged { reason, .. }) => {
+                tracing::warn!("the mark of the best checkpoint is void: {reason}");
+                None
+            }
+            other => other?,
+        };
         let all = list(&self.dir)?;
         let surplus = all.len().saturating_sub(self.keep);
         for (_, path) in all.into_iter().take(surplus) {
@@ -458,7 +466,7 @@ impl Store {
 
     /// Removes a directory so that no half of it ever looks like a checkpoint.
     fn discard(&self, path: &Path) -> Result<()> {
-        let temporary = self.temporary("discard");
+        let temporary = self.temporary("discard")?;
         self.disk.rename(path, &temporary)?;
         self.disk.remove(&temporary)
     }
