@@ -40,7 +40,15 @@ impl<'m> Matrix<'m> {
     /// Two rows at a time, so that `x` is loaded once for both: eight sums fit the registers of a Cortex-M4F without
     /// spilling, sixteen do not.
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| self.row(first + i).0);
+        let width = self.cols.wrapping_mul(4); // no overflow: a row is part of the file
+        let rest = self
+            .bytes
+            .get(first.wrapping_mul(width)..)
+            .unwrap_or_default();
+        let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (d, _) = rest.split_at_checked(width).unwrap_or_default();
         let [a, b] = dot2(a, b, x);
         let [c, d] = dot2(c, d, x);
         [a, b, c, d]
@@ -81,6 +89,7 @@ impl<'m> Row<'m> {
 }
 
 /// Two rows times `x`. The rows have the same length, or one of them is missing.
+#[inline(always)]
 fn dot2(a: &[u8], b: &[u8], x: &[f32]) -> [f32; 2] {
     if b.is_empty() {
         return [dot(a, x), 0.0];
