@@ -1,0 +1,7 @@
+//! The exporter on hand-made policies, without a training run.
+
+mod bytes;
+mod common;
+mod engines;
+mod onnxruntime;
+mod publish;
