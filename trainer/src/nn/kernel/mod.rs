@@ -1,0 +1,88 @@
+//! Hot kernels with hand-written backward passes, as candle custom ops.
+//!
+//! Plain candle would slice the time axis at every step of an unrolled network, and the backward
+//! pass of each slice touches the whole tensor; these ops see a whole episode at once instead.
+//!
+//! * vector code: [`vectorised`] compiles a loop once per instruction set and picks at run time;
+//! * threads: work is cut into [`SHARDS`] parts whose number does not depend on the machine, and
+//!   their partial sums are added in order, so the bits do not depend on the number of threads.
+
+mod block;
+mod distance;
+mod gemm;
+mod gru;
+mod kl;
+mod linear;
+mod real;
+mod sparse_linear;
+
+use rayon::prelude::*;
+
+pub use block::{Source, block};
+pub use distance::squared_distance;
+pub use gemm::{Strides, gemm, transpose};
+pub use gru::gru;
+pub use kl::kl;
+pub use linear::{Activation, linear};
+pub use real::{Read, Real, elements};
+pub use sparse_linear::sparse_linear;
+
+/// Parts into which every sum over a batch is cut.
+pub const SHARDS: usize = 8;
+
+/// Runs `work` compiled for the best instruction set of this processor.
+///
+/// What `work` calls must be `#[inline(always)]` to take part.
+#[inline(always)]
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// The rows of shard `index` out of [`SHARDS`] when `rows` are shared out evenly.
+#[must_use]
+pub fn shard(rows: usize, index: usize) -> std::ops::Range<usize> {
+    rows * index / SHARDS..rows * (index + 1) / SHARDS
+}
+
+/// Cuts `data` (`rows` of `width`) into its shards.
+pub fn shards_mut<T>(mut data: &mut [T], rows: usize, width: usize) -> Vec<&mut [T]> {
+    (0..SHARDS)
+        .map(|index| {
+            let (head, tail) = std::mem::take(&mut data).split_at_mut(shard(rows, index).len() * width);
+            data = tail;
+            head
+        })
+        .collect()
+}
+
+/// Runs `work` for each shard on all threads; results in shard order.
+pub fn each_shard<R: Send>(work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+    (0..SHARDS).into_par_iter().map(work).collect()
+}
+
+/// Like [`each_shard`], with the shard's own rows of an output to fill.
+pub fn fill_shards<T: Send, R: Send>(
+    output: &mut [T],
+    rows: usize,
+    width: usize,
+    work: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Vec<R> {
+    shards_mut(output, rows, width)
+        .into_par_iter()
+        .enumerate()
+        .map(|(index, part)| work(index, part))
+        .collect()
+}
+
+/// Adds partial sums in shard order.
+#[must_use]
+pub fn sum_shards<T: Real>(parts: Vec<Vec<T>>) -> Vec<T> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    for part in parts {
+        for (total, part) in total.iter_mut().zip(part) {
+            *total += part;
+        }
+    }
+    total
+}

@@ -1,0 +1,119 @@
+//! Constant matrices that are mostly zero: observations, states, one-hot actions.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// A matrix in compressed rows; shared by reference, never changed.
+#[derive(Clone, Debug)]
+pub struct Sparse(Arc<Rows>);
+
+#[derive(Debug)]
+struct Rows {
+    width: usize,
+    ends: Vec<u32>,
+    columns: Vec<u32>,
+    values: Vec<f32>,
+}
+
+/// Builds a [`Sparse`] row by row.
+#[derive(Debug)]
+pub struct Builder(Rows);
+
+impl Builder {
+    /// For rows of `width` columns.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self(Rows { width, ends: Vec::new(), columns: Vec::new(), values: Vec::new() })
+    }
+
+    /// One entry of the current row; columns in ascending order.
+    pub fn push(&mut self, column: usize, value: f32) {
+        debug_assert!(column < self.0.width);
+        if value != 0.0 {
+            self.0.columns.push(column as u32);
+            self.0.values.push(value);
+        }
+    }
+
+    /// Closes the current row.
+    pub fn end_row(&mut self) {
+        self.0.ends.push(self.0.columns.len() as u32);
+    }
+
+    /// The finished matrix.
+    #[must_use]
+    pub fn build(self) -> Sparse {
+        Sparse(Arc::new(self.0))
+    }
+}
+
+impl Sparse {
+    /// From a dense row-major matrix.
+    #[must_use]
+    pub fn from_dense(width: usize, dense: &[f32]) -> Self {
+        let mut builder = Builder::new(width);
+        for row in dense.chunks_exact(width) {
+            for (column, &value) in row.iter().enumerate() {
+                builder.push(column, value);
+            }
+            builder.end_row();
+        }
+        builder.build()
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.0.ends.len()
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.0.width
+    }
+
+    /// Number of entries that are not zero.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.0.columns.len()
+    }
+
+    /// The entries of one row: columns and values.
+    #[must_use]
+    #[inline(always)]
+    pub fn row(&self, index: usize) -> (&[u32], &[f32]) {
+        let start = if index == 0 { 0 } else { self.0.ends[index - 1] as usize };
+        let range = start..self.0.ends[index] as usize;
+        (&self.0.columns[range.clone()], &self.0.values[range])
+    }
+
+    /// The rows that `keep` names, in that order.
+    #[must_use]
+    pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {
+        let mut builder = Builder::new(self.width());
+        for index in keep {
+            let (columns, values) = self.row(index);
+            builder.0.columns.extend_from_slice(columns);
+            builder.0.values.extend_from_slice(values);
+            builder.end_row();
+        }
+        builder.build()
+    }
+
+    /// As an ordinary tensor `[rows, width]`.
+    ///
+    /// # Errors
+    /// If candle refuses the shape.
+    pub fn to_tensor(&self, dtype: DType) -> Result<Tensor> {
+        let mut dense = vec![0.0_f32; self.rows() * self.width()];
+        for (index, row) in dense.chunks_exact_mut(self.width().max(1)).enumerate() {
+            let (columns, values) = self.row(index);
+            for (&column, &value) in columns.iter().zip(values) {
+                row[column as usize] = value;
+            }
+        }
+        Tensor::from_vec(dense, (self.rows(), self.width()), &Device::Cpu)?.to_dtype(dtype)
+    }
+}
