@@ -17,24 +17,18 @@ pub const ALIGNMENT: usize = 16;
 
 /// Writes metadata (in key order) and tensors (in name order), all of them little-endian `F32`.
 #[must_use]
-pub fn encode(
-    metadata: &BTreeMap<&'static str, String>,
-    tensors: &BTreeMap<String, Tensor>,
-) -> Vec<u8> {
+pub fn encode(metadata: &BTreeMap<&'static str, String>, tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let entries: Vec<String> = metadata
-        .iter()
-        .map(|(key, value)| format!("{}:{}", quote(key), quote(value)))
-        .collect();
+    let entries: Vec<String> =
+        metadata.iter().map(|(key, value)| format!("{}:{}", quote(key), quote(value))).collect();
     let mut header = format!("{{\"__metadata__\":{{{}}}", entries.join(","));
     let mut begin = 0;
     for (name, tensor) in tensors {
         let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
         let (name, shape) = (quote(name), shape.join(","));
         let end = begin + 4 * tensor.data.len();
-        header += &format!(
-            ",{name}:{{\"dtype\":\"F32\",\"shape\":[{shape}],\"data_offsets\":[{begin},{end}]}}"
-        );
+        header +=
+            &format!(",{name}:{{\"dtype\":\"F32\",\"shape\":[{shape}],\"data_offsets\":[{begin},{end}]}}");
         begin = end;
     }
     header.push('}');
@@ -50,42 +44,26 @@ pub fn encode(
     bytes
 }
 
+/// Metadata and tensors, both by name.
+pub type Content = (BTreeMap<String, String>, BTreeMap<String, Tensor>);
+
 /// Metadata and tensors of a safetensors file; the file must hold `F32` only.
 ///
 /// # Errors
 /// [`ExportError::Corrupt`] if the bytes are no such file.
-pub fn decode(
-    bytes: &[u8],
-) -> Result<(BTreeMap<String, String>, BTreeMap<String, Tensor>), ExportError> {
-    let corrupt = |reason: String| ExportError::Corrupt {
-        what: "safetensors".into(),
-        reason,
-    };
+pub fn decode(bytes: &[u8]) -> Result<Content, ExportError> {
+    let corrupt = |reason: String| ExportError::Corrupt { what: "safetensors".into(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| corrupt(e.to_string()))?;
-    let metadata = header
-        .metadata()
-        .clone()
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     let file = SafeTensors::deserialize(bytes).map_err(|e| corrupt(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
-            return Err(corrupt(format!(
-                "tensor {name} is {:?}, expected F32",
-                view.dtype()
-            )));
+            return Err(corrupt(format!("tensor {name} is {:?}, expected F32", view.dtype())));
         }
         let (words, _) = view.data().as_chunks::<4>();
         let data = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-        tensors.insert(
-            name.to_owned(),
-            Tensor {
-                shape: view.shape().to_vec(),
-                data,
-            },
-        );
+        tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
     }
     Ok((metadata, tensors))
 }

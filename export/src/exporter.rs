@@ -28,17 +28,9 @@ pub const REGISTRY: &[&dyn Exporter] = &[&Safetensors, &Onnx];
 /// # Errors
 /// [`ExportError::Unknown`] with the names that exist.
 pub fn by_name(name: &str) -> Result<&'static dyn Exporter, ExportError> {
-    REGISTRY
-        .iter()
-        .copied()
-        .find(|e| e.name() == name)
-        .ok_or_else(|| ExportError::Unknown {
-            what: "format",
-            name: name.into(),
-            known: REGISTRY
-                .iter()
-                .map(|e| e.name())
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
+    REGISTRY.iter().copied().find(|e| e.name() == name).ok_or_else(|| ExportError::Unknown {
+        what: "format",
+        name: name.into(),
+        known: REGISTRY.iter().map(|e| e.name()).collect::<Vec<_>>().join(", "),
+    })
 }

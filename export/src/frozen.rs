@@ -20,10 +20,7 @@ impl Tensor {
     /// A tensor of the given shape.
     #[must_use]
     pub fn new(shape: &[usize], data: Vec<f32>) -> Self {
-        Self {
-            shape: shape.to_vec(),
-            data,
-        }
+        Self { shape: shape.to_vec(), data }
     }
 }
 
@@ -48,9 +45,7 @@ impl Frozen {
     /// # Errors
     /// [`ExportError::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<&Tensor, ExportError> {
-        self.tensors
-            .get(name)
-            .ok_or_else(|| ExportError::MissingTensor { name: name.into() })
+        self.tensors.get(name).ok_or_else(|| ExportError::MissingTensor { name: name.into() })
     }
 
     /// Widths of the recurrent states, one per recurrent layer in order.
@@ -96,34 +91,26 @@ impl Frozen {
         let mut widths = BTreeMap::from([(0_usize, self.spec.input_dim())]);
         let mut used = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
-            let fail = |reason: String| ExportError::Layer {
-                index,
-                layer: layer.to_string(),
-                reason,
-            };
+            let fail = |reason: String| ExportError::Layer { index, layer: layer.to_string(), reason };
             let mut inputs = Vec::new();
             for slot in &layer.inputs {
                 let width = widths.get(slot);
                 inputs.push(*width.ok_or_else(|| fail(format!("slot {slot} is empty")))?);
             }
             if layer.name.is_empty() != layer.kind.tensors().is_empty() {
-                return Err(fail(
-                    "a layer has a name if, and only if, it has tensors".into(),
-                ));
+                return Err(fail("a layer has a name if, and only if, it has tensors".into()));
             }
-            let width = self
-                .output_dim(layer, &inputs)
-                .map_err(|error| match error {
-                    Width::Layer(reason) => fail(reason),
-                    Width::Tensor(error) => error,
-                })?;
+            let width = self.output_dim(layer, &inputs).map_err(|error| match error {
+                Width::Layer(reason) => fail(reason),
+                Width::Tensor(error) => error,
+            })?;
             widths.insert(layer.output, width);
             used.extend(layer.kind.tensors().iter().map(|part| layer.tensor(part)));
         }
-        let last = self.layers.last().ok_or_else(|| ExportError::Spec {
-            field: "graph",
-            reason: "has no layers".into(),
-        })?;
+        let last = self
+            .layers
+            .last()
+            .ok_or_else(|| ExportError::Spec { field: "graph", reason: "has no layers".into() })?;
         if widths[&last.output] != self.spec.n_actions() {
             return Err(ExportError::Layer {
                 index: self.layers.len() - 1,
@@ -145,10 +132,7 @@ impl Frozen {
             } else {
                 continue;
             };
-            return Err(ExportError::Corrupt {
-                what: format!("tensor {name}"),
-                reason: reason.into(),
-            });
+            return Err(ExportError::Corrupt { what: format!("tensor {name}"), reason: reason.into() });
         }
         Ok(())
     }
@@ -157,11 +141,7 @@ impl Frozen {
     fn output_dim(&self, layer: &Layer, inputs: &[usize]) -> Result<usize, Width> {
         let arity = |n: usize| {
             let got = inputs.len();
-            if got == n {
-                Ok(())
-            } else {
-                Err(Width::Layer(format!("takes {n} inputs, not {got}")))
-            }
+            if got == n { Ok(()) } else { Err(Width::Layer(format!("takes {n} inputs, not {got}"))) }
         };
         match layer.kind {
             LayerKind::Linear => {
@@ -174,10 +154,7 @@ impl Frozen {
             LayerKind::Relu | LayerKind::LeakyRelu => arity(1).map(|()| inputs[0]),
             LayerKind::Block => {
                 arity(3)?;
-                self.expect(
-                    &layer.tensor("weight"),
-                    &[inputs[1], inputs[0] + 1, inputs[2]],
-                )?;
+                self.expect(&layer.tensor("weight"), &[inputs[1], inputs[0] + 1, inputs[2]])?;
                 Ok(inputs[2])
             }
             LayerKind::Gru => {
@@ -205,11 +182,7 @@ impl Frozen {
         if got == want && !want.contains(&0) {
             return Ok(());
         }
-        Err(ExportError::Shape {
-            name: name.into(),
-            want: want.to_vec(),
-            got: got.clone(),
-        })
+        Err(ExportError::Shape { name: name.into(), want: want.to_vec(), got: got.clone() })
     }
 }
 

@@ -34,14 +34,8 @@ pub enum LayerKind {
 
 impl LayerKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Linear,
-        Self::Relu,
-        Self::LeakyRelu,
-        Self::Block,
-        Self::Gru,
-        Self::Concat,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Linear, Self::Relu, Self::LeakyRelu, Self::Block, Self::Gru, Self::Concat];
 
     /// Its name in a model file.
     #[must_use]
@@ -85,12 +79,7 @@ impl Layer {
     /// A layer; `name` is empty for kinds without tensors.
     #[must_use]
     pub fn new(kind: LayerKind, inputs: &[usize], output: usize, name: &str) -> Self {
-        Self {
-            kind,
-            inputs: inputs.to_vec(),
-            output,
-            name: name.into(),
-        }
+        Self { kind, inputs: inputs.to_vec(), output, name: name.into() }
     }
 
     /// The full name of one of its tensors.
@@ -103,18 +92,8 @@ impl Layer {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inputs: Vec<String> = self.inputs.iter().map(usize::to_string).collect();
-        write!(
-            f,
-            "{}:{}>{}",
-            self.kind.name(),
-            inputs.join(","),
-            self.output
-        )?;
-        if self.name.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ":{}", self.name)
-        }
+        write!(f, "{}:{}>{}", self.kind.name(), inputs.join(","), self.output)?;
+        if self.name.is_empty() { Ok(()) } else { write!(f, ":{}", self.name) }
     }
 }
 
@@ -137,23 +116,14 @@ impl FromStr for Layer {
         if fields.next().is_some() {
             return Err("too many fields".into());
         }
-        Ok(Self {
-            kind,
-            inputs,
-            output,
-            name,
-        })
+        Ok(Self { kind, inputs, output, name })
     }
 }
 
 /// The layers in one line, separated by semicolons.
 #[must_use]
 pub fn to_text(layers: &[Layer]) -> String {
-    layers
-        .iter()
-        .map(Layer::to_string)
-        .collect::<Vec<_>>()
-        .join(";")
+    layers.iter().map(Layer::to_string).collect::<Vec<_>>().join(";")
 }
 
 /// The inverse of [`to_text`].
@@ -164,11 +134,7 @@ pub fn from_text(text: &str) -> Result<Vec<Layer>, ExportError> {
     text.split(';')
         .enumerate()
         .map(|(index, layer)| {
-            layer.parse().map_err(|reason| ExportError::Layer {
-                index,
-                layer: layer.into(),
-                reason,
-            })
+            layer.parse().map_err(|reason| ExportError::Layer { index, layer: layer.into(), reason })
         })
         .collect()
 }

@@ -12,11 +12,7 @@ use crate::{archive, graph};
 /// [`ExportError::Corrupt`] if the bytes are neither.
 pub fn describe(bytes: &[u8]) -> Result<String, ExportError> {
     // A safetensors header begins with `{` right after its 8 bytes of length.
-    if bytes.get(8) == Some(&b'{') {
-        describe_archive(bytes)
-    } else {
-        describe_onnx(bytes)
-    }
+    if bytes.get(8) == Some(&b'{') { describe_archive(bytes) } else { describe_onnx(bytes) }
 }
 
 fn describe_archive(bytes: &[u8]) -> Result<String, ExportError> {
@@ -35,19 +31,10 @@ fn describe_archive(bytes: &[u8]) -> Result<String, ExportError> {
     let (mut weights, mut answers) = (0, 0);
     for (name, tensor) in &tensors {
         let size = 4 * tensor.data.len();
-        *(if name.starts_with("kat.") {
-            &mut answers
-        } else {
-            &mut weights
-        }) += size;
-        line(
-            &mut text,
-            format_args!("  {name:<16} {:<14} {size:>9} bytes", shape(&tensor.shape)),
-        );
+        *(if name.starts_with("kat.") { &mut answers } else { &mut weights }) += size;
+        line(&mut text, format_args!("  {name:<16} {:<14} {size:>9} bytes", shape(&tensor.shape)));
     }
-    let steps = tensors
-        .get("kat.action")
-        .map_or(0, |tensor| tensor.data.len());
+    let steps = tensors.get("kat.action").map_or(0, |tensor| tensor.data.len());
     let header = bytes.len() - weights - answers;
     line(
         &mut text,
@@ -61,55 +48,30 @@ fn describe_archive(bytes: &[u8]) -> Result<String, ExportError> {
 fn describe_onnx(bytes: &[u8]) -> Result<String, ExportError> {
     let model = onnx::decode(bytes)?;
     let graph = model.graph.unwrap_or_default();
-    let mut text = format!(
-        "onnx, {} bytes, IR version {}",
-        bytes.len(),
-        model.ir_version
-    );
+    let mut text = format!("onnx, {} bytes, IR version {}", bytes.len(), model.ir_version);
     for set in &model.opset_import {
-        let _ = write!(
-            text,
-            ", operators {} {}",
-            or(&set.domain, "ai.onnx"),
-            set.version
-        );
+        let _ = write!(text, ", operators {} {}", or(&set.domain, "ai.onnx"), set.version);
     }
     text += "\n\nmetadata\n";
     for entry in &model.metadata_props {
-        line(
-            &mut text,
-            format_args!("  {:<16} {}", entry.key, entry.value),
-        );
+        line(&mut text, format_args!("  {:<16} {}", entry.key, entry.value));
     }
     for (title, values) in [("inputs", &graph.input), ("outputs", &graph.output)] {
         line(&mut text, format_args!("\n{title}"));
         for value in values {
-            line(
-                &mut text,
-                format_args!("  {:<16} {}", value.name, extents(value)),
-            );
+            line(&mut text, format_args!("  {:<16} {}", value.name, extents(value)));
         }
     }
     text += "\nnodes\n";
     for node in &graph.node {
         let (inputs, outputs) = (join(&node.input), join(&node.output));
-        line(
-            &mut text,
-            format_args!("  {:<10} {inputs} -> {outputs}", node.op_type),
-        );
+        line(&mut text, format_args!("  {:<10} {inputs} -> {outputs}", node.op_type));
     }
     text += "\ninitializers\n";
     for tensor in &graph.initializer {
-        let dims: Vec<usize> = tensor
-            .dims
-            .iter()
-            .map(|&d| usize::try_from(d).unwrap_or(0))
-            .collect();
+        let dims: Vec<usize> = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
         let (shape, size) = (shape(&dims), tensor.raw_data.len());
-        line(
-            &mut text,
-            format_args!("  {:<16} {shape:<14} {size:>9} bytes", tensor.name),
-        );
+        line(&mut text, format_args!("  {:<16} {shape:<14} {size:>9} bytes", tensor.name));
     }
     Ok(text)
 }
@@ -120,22 +82,11 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
 }
 
 fn shape(extents: &[usize]) -> String {
-    format!(
-        "[{}]",
-        extents
-            .iter()
-            .map(usize::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
+    format!("[{}]", extents.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
 }
 
 fn join(names: &[String]) -> String {
-    names
-        .iter()
-        .map(|name| or(name, "_"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(|name| or(name, "_")).collect::<Vec<_>>().join(", ")
 }
 
 fn or<'t>(text: &'t str, empty: &'t str) -> &'t str {
@@ -144,18 +95,11 @@ fn or<'t>(text: &'t str, empty: &'t str) -> &'t str {
 
 /// The shape of a graph's input or output, symbols included.
 fn extents(value: &proto::ValueInfoProto) -> String {
-    let shape = value
-        .r#type
-        .as_ref()
-        .and_then(|t| t.tensor_type.as_ref())
-        .and_then(|t| t.shape.as_ref());
-    let extents = shape
-        .map_or(&[][..], |shape| &shape.dim)
-        .iter()
-        .map(|dim| match &dim.value {
-            Some(proto::Extent::Value(extent)) => extent.to_string(),
-            Some(proto::Extent::Symbol(name)) => name.clone(),
-            None => "?".into(),
-        });
+    let shape = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).and_then(|t| t.shape.as_ref());
+    let extents = shape.map_or(&[][..], |shape| &shape.dim).iter().map(|dim| match &dim.value {
+        Some(proto::Extent::Value(extent)) => extent.to_string(),
+        Some(proto::Extent::Symbol(name)) => name.clone(),
+        None => "?".into(),
+    });
     format!("[{}]", extents.collect::<Vec<_>>().join(", "))
 }

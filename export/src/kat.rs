@@ -68,29 +68,15 @@ impl KnownAnswers {
     #[must_use]
     pub fn tensors(&self, spec: &AgentSpec) -> BTreeMap<String, Tensor> {
         let (s, o, a) = (self.len(), spec.obs_dim, spec.n_actions());
-        let last = self
-            .last_action
-            .iter()
-            .map(|l| l.map_or(-1.0, index))
-            .collect();
-        let free = self
-            .available
-            .iter()
-            .map(|&k| if k { 1.0 } else { 0.0 })
-            .collect();
+        let last = self.last_action.iter().map(|l| l.map_or(-1.0, index)).collect();
+        let free = self.available.iter().map(|&k| if k { 1.0 } else { 0.0 }).collect();
         [
             ("kat.obs", Tensor::new(&[s, o], self.obs.clone())),
             ("kat.last_action", Tensor::new(&[s], last)),
-            (
-                "kat.agent",
-                Tensor::new(&[s], self.agent.iter().copied().map(index).collect()),
-            ),
+            ("kat.agent", Tensor::new(&[s], self.agent.iter().copied().map(index).collect())),
             ("kat.available", Tensor::new(&[s, a], free)),
             ("kat.q", Tensor::new(&[s, a], self.q.clone())),
-            (
-                "kat.action",
-                Tensor::new(&[s], self.action.iter().copied().map(index).collect()),
-            ),
+            ("kat.action", Tensor::new(&[s], self.action.iter().copied().map(index).collect())),
         ]
         .into_iter()
         .map(|(name, tensor)| (name.to_owned(), tensor))
@@ -112,10 +98,7 @@ impl KnownAnswers {
         ] {
             if got != want {
                 let reason = format!("holds {got} values, expected {want}");
-                return Err(ExportError::Corrupt {
-                    what: what.into(),
-                    reason,
-                });
+                return Err(ExportError::Corrupt { what: what.into(), reason });
             }
         }
         Ok(())

@@ -40,9 +40,11 @@
 pub mod archive;
 pub mod error;
 pub mod exporter;
+pub mod freeze;
 pub mod frozen;
 pub mod graph;
 pub mod inspect;
+pub mod job;
 pub mod kat;
 pub mod onnx;
 pub mod publish;

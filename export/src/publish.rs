@@ -21,11 +21,7 @@ pub struct Output {
 ///
 /// # Errors
 /// [`ExportError::Mismatch`] before anything is touched, or [`ExportError::Io`].
-pub fn publish(
-    dir: &Path,
-    outputs: &[Output],
-    reports: &[Report],
-) -> Result<Vec<PathBuf>, ExportError> {
+pub fn publish(dir: &Path, outputs: &[Output], reports: &[Report]) -> Result<Vec<PathBuf>, ExportError> {
     refuse(reports)?;
     fs::create_dir_all(dir).map_err(ExportError::io(dir))?;
     let paths = outputs.iter().map(|output| {
@@ -34,9 +30,7 @@ pub fn publish(
         Ok(path)
     });
     let paths = paths.collect::<Result<_, ExportError>>()?;
-    File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(ExportError::io(dir))?;
+    File::open(dir).and_then(|d| d.sync_all()).map_err(ExportError::io(dir))?;
     Ok(paths)
 }
 

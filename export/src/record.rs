@@ -61,9 +61,7 @@ impl Recording {
                     return fail(format!("{place}: last action {last} of {actions}"));
                 }
                 last if last.is_none() != (step == 0) => {
-                    return fail(format!(
-                        "{place}: a last action is absent only at the first step"
-                    ));
+                    return fail(format!("{place}: a last action is absent only at the first step"));
                 }
                 _ => {}
             }

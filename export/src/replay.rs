@@ -24,20 +24,10 @@ pub fn self_test(
     let mut last_action = vec![None; spec.n_agents];
     for t in 0..SELF_TEST_STEPS {
         let seen = recording.step(spec, t % recording.n_steps);
-        let seen = TeamStep {
-            last_action: &last_action,
-            ..seen
-        };
+        let seen = TeamStep { last_action: &last_action, ..seen };
         let answer = engine.step(&seen)?;
         let agent = spec.n_agents - 1;
-        push(
-            &mut answers,
-            spec,
-            &seen,
-            agent,
-            &answer.q,
-            answer.action[agent],
-        );
+        push(&mut answers, spec, &seen, agent, &answer.q, answer.action[agent]);
         last_action = answer.action.into_iter().map(Some).collect();
     }
     Ok(answers)
@@ -72,14 +62,7 @@ pub fn agent_episodes(
         for agent in 0..n.min(count - episode * n) {
             for (t, answer) in answered.iter().enumerate() {
                 let seen = recording.step(spec, t);
-                push(
-                    &mut answers,
-                    spec,
-                    &seen,
-                    agent,
-                    &answer.q,
-                    answer.action[agent],
-                );
+                push(&mut answers, spec, &seen, agent, &answer.q, answer.action[agent]);
             }
         }
     }

@@ -8,6 +8,9 @@ use crate::exporter::Exporter;
 use crate::frozen::Frozen;
 use crate::kat::KnownAnswers;
 
+/// Name of the replay file in the output directory.
+pub const EPISODES: &str = "episodes.safetensors";
+
 /// Writes `policy.safetensors`: contract and graph as metadata, weights and known answers as
 /// tensors.
 pub struct Safetensors;

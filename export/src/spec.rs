@@ -76,11 +76,8 @@ impl AgentSpec {
     /// The input parts as a model file spells them, `obs:75,last_action:6,agent_id:8`.
     #[must_use]
     pub fn inputs_text(&self) -> String {
-        let parts: Vec<String> = self
-            .inputs
-            .iter()
-            .map(|&p| format!("{}:{}", p.name(), self.width(p)))
-            .collect();
+        let parts: Vec<String> =
+            self.inputs.iter().map(|&p| format!("{}:{}", p.name(), self.width(p))).collect();
         parts.join(",")
     }
 
@@ -112,20 +109,13 @@ impl AgentSpec {
     /// action's name, a control character in a text.
     pub fn check(&self) -> Result<(), ExportError> {
         let fail = |field, reason: String| Err(ExportError::Spec { field, reason });
-        for (field, size) in [
-            ("agents", self.n_agents),
-            ("actions", self.n_actions()),
-            ("obs", self.obs_dim),
-        ] {
+        for (field, size) in [("agents", self.n_agents), ("actions", self.n_actions()), ("obs", self.obs_dim)]
+        {
             if size == 0 {
                 return fail(field, "is 0".into());
             }
         }
-        if let Some(name) = self
-            .actions
-            .iter()
-            .find(|a| a.is_empty() || a.contains(','))
-        {
+        if let Some(name) = self.actions.iter().find(|a| a.is_empty() || a.contains(',')) {
             return fail("actions", format!("`{name}` is empty or contains a comma"));
         }
         if self.inputs.is_empty() {
@@ -136,18 +126,9 @@ impl AgentSpec {
                 return fail("inputs", format!("{} is named twice", part.name()));
             }
         }
-        let texts = [
-            ("environment", &self.environment),
-            ("obs", &self.obs_layout),
-        ];
-        for (field, text) in texts
-            .into_iter()
-            .chain(self.actions.iter().map(|a| ("actions", a)))
-        {
-            if let Some(c) = text
-                .chars()
-                .find(|c| c.is_control() || matches!(c, '"' | '\\'))
-            {
+        let texts = [("environment", &self.environment), ("obs", &self.obs_layout)];
+        for (field, text) in texts.into_iter().chain(self.actions.iter().map(|a| ("actions", a))) {
+            if let Some(c) = text.chars().find(|c| c.is_control() || matches!(c, '"' | '\\')) {
                 return fail(field, format!("contains the character {c:?}"));
             }
         }
@@ -158,10 +139,8 @@ impl AgentSpec {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,8 +1,6 @@
 //! Collects the nodes and constants of one ONNX graph.
 
-use super::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, AttributeProto, FLOAT, INT64, NodeProto, TensorProto,
-};
+use super::proto::{ATTRIBUTE_FLOAT, ATTRIBUTE_INT, AttributeProto, FLOAT, INT64, NodeProto, TensorProto};
 use crate::error::ExportError;
 use crate::frozen::Frozen;
 
@@ -20,12 +18,7 @@ impl Builder {
     }
 
     /// Adds an operation; the last output gives it its name.
-    pub(super) fn node_with_outputs(
-        &mut self,
-        op: &str,
-        inputs: &[&str],
-        outputs: &[&str],
-    ) -> Settings<'_> {
+    pub(super) fn node_with_outputs(&mut self, op: &str, inputs: &[&str], outputs: &[&str]) -> Settings<'_> {
         let own = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let node = NodeProto {
             input: own(inputs),
@@ -48,16 +41,8 @@ impl Builder {
     /// Adds a constant array, once, and gives its name.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], data: &[f32]) -> String {
         let raw = data.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let dims = shape
-            .iter()
-            .map(|&d| i64::try_from(d).unwrap_or(i64::MAX))
-            .collect();
-        self.constant(TensorProto {
-            dims,
-            data_type: FLOAT,
-            name: name.into(),
-            raw_data: raw,
-        })
+        let dims = shape.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect();
+        self.constant(TensorProto { dims, data_type: FLOAT, name: name.into(), raw_data: raw })
     }
 
     /// Adds a vector of integers, once; its name tells its values.
@@ -87,23 +72,13 @@ pub(super) struct Settings<'b>(&'b mut NodeProto);
 impl Settings<'_> {
     pub(super) fn int(self, name: &str, value: i64) -> Self {
         let (i, r#type) = (Some(value), ATTRIBUTE_INT);
-        self.0.attribute.push(AttributeProto {
-            name: name.into(),
-            f: None,
-            i,
-            r#type,
-        });
+        self.0.attribute.push(AttributeProto { name: name.into(), f: None, i, r#type });
         self
     }
 
     pub(super) fn float(self, name: &str, value: f32) -> Self {
         let (f, r#type) = (Some(value), ATTRIBUTE_FLOAT);
-        self.0.attribute.push(AttributeProto {
-            name: name.into(),
-            f,
-            i: None,
-            r#type,
-        });
+        self.0.attribute.push(AttributeProto { name: name.into(), f, i: None, r#type });
         self
     }
 }

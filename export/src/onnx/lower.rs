@@ -24,11 +24,7 @@ pub(super) const Q: &str = "q";
 pub(super) fn lower(frozen: &Frozen, build: &mut Builder) -> Result<(), ExportError> {
     let mut slots = BTreeMap::from([(0, INPUT.to_owned())]);
     for (index, layer) in frozen.layers.iter().enumerate() {
-        let inputs: Vec<String> = layer
-            .inputs
-            .iter()
-            .map(|slot| slots[slot].clone())
-            .collect();
+        let inputs: Vec<String> = layer.inputs.iter().map(|slot| slots[slot].clone()).collect();
         let output = match layer.kind {
             LayerKind::Gru => HIDDEN_NEXT.to_owned(),
             _ if index + 1 == frozen.layers.len() => Q.to_owned(),
@@ -52,17 +48,13 @@ fn lower_layer(
         LayerKind::Linear => {
             let weight = build.tensor(frozen, &layer.tensor("weight"))?;
             let bias = build.tensor(frozen, &layer.tensor("bias"))?;
-            build
-                .node("Gemm", &[&inputs[0], &weight, &bias], output)
-                .int("transB", 1);
+            build.node("Gemm", &[&inputs[0], &weight, &bias], output).int("transB", 1);
         }
         LayerKind::Relu => {
             build.node("Relu", &[&inputs[0]], output);
         }
         LayerKind::LeakyRelu => {
-            build
-                .node("LeakyRelu", &[&inputs[0]], output)
-                .float("alpha", 0.01);
+            build.node("LeakyRelu", &[&inputs[0]], output).float("alpha", 0.01);
         }
         LayerKind::Concat => {
             let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
@@ -147,9 +139,7 @@ mod tests {
     fn gates_go_from_rzn_to_zrn_in_whole_rows() {
         // H = 2, two columns: rows r0 r1 z0 z1 n0 n1.
         let rows: Vec<f32> = (0_u8..12).map(f32::from).collect();
-        let want: Vec<f32> = [4_u8, 5, 6, 7, 0, 1, 2, 3, 8, 9, 10, 11]
-            .map(f32::from)
-            .to_vec();
+        let want: Vec<f32> = [4_u8, 5, 6, 7, 0, 1, 2, 3, 8, 9, 10, 11].map(f32::from).to_vec();
         assert_eq!(reorder_gates(&rows), want);
     }
 }

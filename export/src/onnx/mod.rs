@@ -20,8 +20,8 @@ use crate::frozen::Frozen;
 use crate::graph::LayerKind;
 use builder::Builder;
 use proto::{
-    DimensionProto, Extent, FLOAT, GraphProto, ModelProto, OperatorSetIdProto,
-    StringStringEntryProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    DimensionProto, Extent, FLOAT, GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// Version of the file format; 8 goes with operator set 17.
@@ -58,11 +58,7 @@ pub fn model(frozen: &Frozen) -> Result<ModelProto, ExportError> {
             reason: "it needs exactly one recurrent layer".into(),
         });
     };
-    if frozen
-        .layers
-        .last()
-        .is_some_and(|layer| layer.kind == LayerKind::Gru)
-    {
+    if frozen.layers.last().is_some_and(|layer| layer.kind == LayerKind::Gru) {
         return Err(ExportError::Unsupported {
             format: "onnx",
             reason: "the Q-values cannot be the recurrent state itself".into(),
@@ -74,14 +70,8 @@ pub fn model(frozen: &Frozen) -> Result<ModelProto, ExportError> {
         node: build.nodes,
         name: "policy".into(),
         initializer: build.initializers,
-        input: vec![
-            per_agent(lower::INPUT, frozen.spec.input_dim()),
-            per_agent(lower::HIDDEN, hidden),
-        ],
-        output: vec![
-            per_agent(lower::Q, frozen.spec.n_actions()),
-            per_agent(lower::HIDDEN_NEXT, hidden),
-        ],
+        input: vec![per_agent(lower::INPUT, frozen.spec.input_dim()), per_agent(lower::HIDDEN, hidden)],
+        output: vec![per_agent(lower::Q, frozen.spec.n_actions()), per_agent(lower::HIDDEN_NEXT, hidden)],
     };
     let metadata = frozen.metadata().into_iter();
     Ok(ModelProto {
@@ -89,15 +79,9 @@ pub fn model(frozen: &Frozen) -> Result<ModelProto, ExportError> {
         producer_name: env!("CARGO_PKG_NAME").into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: OPSET,
-        }],
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: metadata
-            .map(|(key, value)| StringStringEntryProto {
-                key: key.into(),
-                value,
-            })
+            .map(|(key, value)| StringStringEntryProto { key: key.into(), value })
             .collect(),
     })
 }
@@ -107,10 +91,7 @@ pub fn model(frozen: &Frozen) -> Result<ModelProto, ExportError> {
 /// # Errors
 /// [`ExportError::Corrupt`] if the bytes are no ONNX model.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, ExportError> {
-    let corrupt = |reason: String| ExportError::Corrupt {
-        what: "onnx".into(),
-        reason,
-    };
+    let corrupt = |reason: String| ExportError::Corrupt { what: "onnx".into(), reason };
     let model = ModelProto::decode(bytes).map_err(|e| corrupt(e.to_string()))?;
     if model.graph.is_none() {
         return Err(corrupt("has no graph".into()));
@@ -124,12 +105,6 @@ fn per_agent(name: &str, width: usize) -> ValueInfoProto {
     let dim = [Extent::Symbol("agents".into()), Extent::Value(width)]
         .map(|value| DimensionProto { value: Some(value) });
     let shape = Some(TensorShapeProto { dim: dim.to_vec() });
-    let tensor_type = Some(TensorTypeProto {
-        elem_type: FLOAT,
-        shape,
-    });
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto { tensor_type }),
-    }
+    let tensor_type = Some(TensorTypeProto { elem_type: FLOAT, shape });
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
 }

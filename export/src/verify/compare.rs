@@ -91,11 +91,7 @@ pub fn compare(
             if answer.q.len() != n * a || answer.action.len() != n {
                 let reason = format!("gave {} values for {n} agents", answer.q.len());
                 let (engine, during) = (engine.name(), "answering");
-                return Err(ExportError::Engine {
-                    engine,
-                    during,
-                    reason,
-                });
+                return Err(ExportError::Engine { engine, during, reason });
             }
             for agent in 0..n {
                 let row = step * n + agent;
@@ -131,11 +127,7 @@ pub fn compare(
 fn largest_difference(want: &[f32], got: &[f32]) -> f32 {
     want.iter().zip(got).fold(0.0, |largest: f32, (want, got)| {
         let difference = (want - got).abs();
-        if difference.is_finite() {
-            largest.max(difference)
-        } else {
-            f32::INFINITY
-        }
+        if difference.is_finite() { largest.max(difference) } else { f32::INFINITY }
     })
 }
 
@@ -144,11 +136,7 @@ fn top_two_gap(q: &[f32], available: &[bool]) -> f32 {
     let Some(best) = greedy(q, available) else {
         return f32::INFINITY;
     };
-    let others: Vec<bool> = available
-        .iter()
-        .enumerate()
-        .map(|(k, &free)| free && k != best)
-        .collect();
+    let others: Vec<bool> = available.iter().enumerate().map(|(k, &free)| free && k != best).collect();
     greedy(q, &others).map_or(f32::INFINITY, |second| q[best] - q[second])
 }
 

@@ -10,11 +10,13 @@
 
 mod compare;
 mod onnxruntime;
+mod runtime;
 mod step_graph;
 mod tract;
 
 pub use compare::{Difference, Report, TOLERANCE, compare};
 pub use onnxruntime::OnnxRuntime;
+pub use runtime::Runtime;
 pub use tract::Tract;
 
 use crate::error::ExportError;
@@ -22,6 +24,7 @@ use crate::exporter::Exporter as _;
 use crate::frozen::Frozen;
 use crate::onnx::Onnx;
 use crate::record::TeamStep;
+use crate::safetensors::Safetensors;
 
 /// What an engine answers to one step of the whole team, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,7 +54,7 @@ pub trait Engine {
 pub const REFERENCE: &str = "candle";
 
 /// Names of the engines that [`load`] knows, in the order of a report.
-pub const ENGINES: &[&str] = &["onnxruntime", "tract"];
+pub const ENGINES: &[&str] = &["runtime", "onnxruntime", "tract"];
 
 /// Exports the policy in memory, in the format that the engine reads, and loads it.
 ///
@@ -60,6 +63,7 @@ pub const ENGINES: &[&str] = &["onnxruntime", "tract"];
 /// cannot be exported, or the engine cannot load it.
 pub fn load(name: &str, frozen: &Frozen) -> Result<Box<dyn Engine>, ExportError> {
     match name {
+        "runtime" => Ok(Box::new(Runtime::load(frozen, Safetensors.encode(frozen)?)?)),
         "onnxruntime" => Ok(Box::new(OnnxRuntime::load(frozen, &Onnx.encode(frozen)?)?)),
         "tract" => Ok(Box::new(Tract::load(frozen, &Onnx.encode(frozen)?)?)),
         _ => Err(ExportError::Unknown {
@@ -75,15 +79,9 @@ pub fn load(name: &str, frozen: &Frozen) -> Result<Box<dyn Engine>, ExportError>
 /// # Errors
 /// [`ExportError::Mismatch`] with the names of the engines that do.
 pub fn refuse(reports: &[Report]) -> Result<(), ExportError> {
-    let engines: Vec<&str> = reports
-        .iter()
-        .filter(|r| r.mismatches > 0)
-        .map(|r| r.engine.as_str())
-        .collect();
+    let engines: Vec<&str> = reports.iter().filter(|r| r.mismatches > 0).map(|r| r.engine.as_str()).collect();
     if engines.is_empty() {
         return Ok(());
     }
-    Err(ExportError::Mismatch {
-        engines: engines.join(", "),
-    })
+    Err(ExportError::Mismatch { engines: engines.join(", ") })
 }

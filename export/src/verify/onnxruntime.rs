@@ -30,10 +30,7 @@ impl OnnxRuntime {
     /// [`ExportError::Engine`] if it refuses the bytes.
     pub fn load(frozen: &Frozen, onnx_bytes: &[u8]) -> Result<Self, ExportError> {
         let session = session(environment()?, onnx_bytes).map_err(|e| failed("loading", e))?;
-        Ok(Self {
-            session,
-            graph: StepGraph::new(frozen)?,
-        })
+        Ok(Self { session, graph: StepGraph::new(frozen)? })
     }
 }
 
@@ -52,17 +49,10 @@ impl Engine for OnnxRuntime {
         let rows = TensorRef::from_array_view((inputs.rows_shape, &inputs.rows[..]));
         let hidden = TensorRef::from_array_view((inputs.hidden_shape, &inputs.hidden[..]));
         let (rows, hidden) = (rows.map_err(fail)?, hidden.map_err(fail)?);
-        let outputs = self
-            .session
-            .run(ort::inputs!["input" => rows, "hidden" => hidden])
-            .map_err(fail)?;
+        let outputs = self.session.run(ort::inputs!["input" => rows, "hidden" => hidden]).map_err(fail)?;
         let (_, q) = outputs["q"].try_extract_tensor::<f32>().map_err(fail)?;
-        let (_, next) = outputs["hidden_next"]
-            .try_extract_tensor::<f32>()
-            .map_err(fail)?;
-        self.graph
-            .answer(step, q, next)
-            .map_err(|e| failed("answering", e))
+        let (_, next) = outputs["hidden_next"].try_extract_tensor::<f32>().map_err(fail)?;
+        self.graph.answer(step, q, next).map_err(|e| failed("answering", e))
     }
 }
 
@@ -74,32 +64,20 @@ fn environment() -> Result<&'static Environment, ExportError> {
             .filter(|path| !path.is_empty())
             .ok_or("ORT_DYLIB_PATH is not set")?;
         let builder = ort::init_from(std::path::Path::new(&path)).map_err(|e| e.to_string())?;
-        builder
-            .with_name("ddn")
-            .with_telemetry(false)
-            .build()
-            .map_err(|e| e.to_string())
+        builder.with_name("ddn").with_telemetry(false).build().map_err(|e| e.to_string())
     };
     ENVIRONMENT
         .get_or_init(open)
         .as_ref()
-        .map_err(|reason| ExportError::OnnxRuntimeMissing {
-            reason: reason.clone(),
-        })
+        .map_err(|reason| ExportError::OnnxRuntimeMissing { reason: reason.clone() })
 }
 
 fn session(environment: &Environment, onnx_bytes: &[u8]) -> Result<Session, String> {
     let builder = Session::builder(environment).map_err(|e| e.to_string())?;
     let mut builder = builder.with_intra_threads(1).map_err(|e| e.to_string())?;
-    builder
-        .commit_from_memory(onnx_bytes)
-        .map_err(|e| e.to_string())
+    builder.commit_from_memory(onnx_bytes).map_err(|e| e.to_string())
 }
 
 fn failed(during: &'static str, reason: impl Display) -> ExportError {
-    ExportError::Engine {
-        engine: NAME,
-        during,
-        reason: reason.to_string(),
-    }
+    ExportError::Engine { engine: NAME, during, reason: reason.to_string() }
 }

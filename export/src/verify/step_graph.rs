@@ -30,11 +30,7 @@ impl StepGraph {
     pub(super) fn new(frozen: &Frozen) -> Result<Self, ExportError> {
         let hidden_dim = frozen.hidden_dims()?.iter().sum();
         let hidden = vec![0.0; frozen.spec.n_agents * hidden_dim];
-        Ok(Self {
-            spec: frozen.spec.clone(),
-            hidden_dim,
-            hidden,
-        })
+        Ok(Self { spec: frozen.spec.clone(), hidden_dim, hidden })
     }
 
     pub(super) fn begin(&mut self) {
@@ -60,20 +56,13 @@ impl StepGraph {
     ) -> Result<Answer, String> {
         let (n, a) = (self.spec.n_agents, self.spec.n_actions());
         if hidden.len() != self.hidden.len() || q.len() != n * a {
-            return Err(format!(
-                "gave {} Q-values and {} states",
-                q.len(),
-                hidden.len()
-            ));
+            return Err(format!("gave {} Q-values and {} states", q.len(), hidden.len()));
         }
         self.hidden.copy_from_slice(hidden);
         let action = (0..n)
             .map(|i| greedy(&q[i * a..][..a], &step.available[i * a..][..a]))
             .collect::<Option<Vec<_>>>()
             .ok_or("no action is available")?;
-        Ok(Answer {
-            q: q.to_vec(),
-            action,
-        })
+        Ok(Answer { q: q.to_vec(), action })
     }
 }

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use tract_onnx::prelude::{
-    Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedRunnableModel, onnx,
-    tvec,
+    Framework as _, InferenceModelExt as _, IntoRunnable as _, Tensor, TypedRunnableModel, onnx, tvec,
 };
 
 use super::step_graph::StepGraph;
@@ -33,10 +32,7 @@ impl Tract {
             .and_then(|model| model.into_optimized())
             .and_then(|model| model.into_runnable())
             .map_err(|e| failed("loading", format!("{e:#}")))?;
-        Ok(Self {
-            model,
-            graph: StepGraph::new(frozen)?,
-        })
+        Ok(Self { model, graph: StepGraph::new(frozen)? })
     }
 }
 
@@ -54,23 +50,14 @@ impl Engine for Tract {
         let inputs = self.graph.inputs(step);
         let rows = Tensor::from_shape(&inputs.rows_shape, &inputs.rows).map_err(fail)?;
         let hidden = Tensor::from_shape(&inputs.hidden_shape, &inputs.hidden).map_err(fail)?;
-        let outputs = self
-            .model
-            .run(tvec![rows.into(), hidden.into()])
-            .map_err(fail)?;
+        let outputs = self.model.run(tvec![rows.into(), hidden.into()]).map_err(fail)?;
         let q = outputs[0].try_as_plain_ram().map_err(fail)?;
         let next = outputs[1].try_as_plain_ram().map_err(fail)?;
         let (q, next) = (q.as_slice().map_err(fail)?, next.as_slice().map_err(fail)?);
-        self.graph
-            .answer(step, q, next)
-            .map_err(|e| failed("answering", e))
+        self.graph.answer(step, q, next).map_err(|e| failed("answering", e))
     }
 }
 
 fn failed(during: &'static str, reason: impl Display) -> ExportError {
-    ExportError::Engine {
-        engine: NAME,
-        during,
-        reason: reason.to_string(),
-    }
+    ExportError::Engine { engine: NAME, during, reason: reason.to_string() }
 }

@@ -31,9 +31,7 @@ impl Numbers {
     }
 
     pub(crate) fn tensor(&mut self, shape: &[usize], scale: f32) -> Tensor {
-        let data = (0..shape.iter().product())
-            .map(|_| scale * self.next())
-            .collect();
+        let data = (0..shape.iter().product()).map(|_| scale * self.next()).collect();
         Tensor::new(shape, data)
     }
 }
@@ -42,9 +40,7 @@ pub(crate) fn spec() -> AgentSpec {
     AgentSpec {
         environment: "toy".into(),
         n_agents: AGENTS,
-        actions: ["noop", "stop", "north", "south", "attack"]
-            .map(String::from)
-            .to_vec(),
+        actions: ["noop", "stop", "north", "south", "attack"].map(String::from).to_vec(),
         obs_dim: OBS,
         obs_layout: "own[3] others[4]".into(),
         inputs: vec![InputKind::Obs, InputKind::LastAction, InputKind::AgentId],
@@ -53,9 +49,7 @@ pub(crate) fn spec() -> AgentSpec {
 
 fn policy(graph: &str, tensors: &[(&str, &[usize])], seed: u64) -> Frozen {
     let mut numbers = Numbers::new(seed);
-    let tensors = tensors
-        .iter()
-        .map(|&(name, shape)| (name.to_owned(), numbers.tensor(shape, 0.6)));
+    let tensors = tensors.iter().map(|&(name, shape)| (name.to_owned(), numbers.tensor(shape, 0.6)));
     Frozen {
         spec: spec(),
         config_sha256: "ab".repeat(32),
@@ -120,18 +114,11 @@ pub(crate) fn every_kind() -> Frozen {
     ];
     let graph = "linear:0>1:one;leaky_relu:1>1;concat:0,1>2;linear:2>3:two;relu:3>3;\
                  block:1,0,3>4:mix;gru:4>5:cell;concat:5,3>6;linear:6>7:out";
-    Frozen {
-        spec,
-        ..policy(graph, tensors, 3)
-    }
+    Frozen { spec, ..policy(graph, tensors, 3) }
 }
 
 pub(crate) fn all() -> Vec<(&'static str, Frozen)> {
-    vec![
-        ("plain", plain()),
-        ("lpn", lpn()),
-        ("every kind", every_kind()),
-    ]
+    vec![("plain", plain()), ("lpn", lpn()), ("every kind", every_kind())]
 }
 
 /// Every layer written as its formula reads, in f64.
@@ -142,10 +129,7 @@ pub(crate) struct Formula {
 
 impl Formula {
     pub(crate) fn new(frozen: &Frozen) -> Self {
-        let mut formula = Self {
-            frozen: frozen.clone(),
-            hidden: Vec::new(),
-        };
+        let mut formula = Self { frozen: frozen.clone(), hidden: Vec::new() };
         formula.begin();
         formula
     }
@@ -158,8 +142,7 @@ impl Formula {
     fn matvec(&self, layer: &Layer, weight: &str, bias: &str, x: &[f64]) -> Vec<f64> {
         let (w, b) = (self.weights(layer, weight), self.weights(layer, bias));
         let rows = w.chunks(x.len()).zip(b);
-        rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>())
-            .collect()
+        rows.map(|(row, b)| b + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()).collect()
     }
 
     fn layer(&self, layer: &Layer, inputs: &[&[f64]], hidden: &[f64]) -> Vec<f64> {
@@ -167,10 +150,7 @@ impl Formula {
         match layer.kind {
             LayerKind::Linear => self.matvec(layer, "weight", "bias", x),
             LayerKind::Relu => x.iter().map(|v| v.max(0.0)).collect(),
-            LayerKind::LeakyRelu => x
-                .iter()
-                .map(|&v| if v > 0.0 { v } else { 0.01 * v })
-                .collect(),
+            LayerKind::LeakyRelu => x.iter().map(|&v| if v > 0.0 { v } else { 0.01 * v }).collect(),
             LayerKind::Concat => inputs.concat(),
             LayerKind::Block => {
                 let (h, x, b) = (inputs[0], inputs[1], inputs[2]);
@@ -234,9 +214,7 @@ impl Engine for Formula {
             let last = self.frozen.layers.last().expect("has layers").output;
             let q: Vec<f32> = slots[&last].iter().map(|&v| v as f32).collect();
             let available = &step.available[agent * spec.n_actions()..][..spec.n_actions()];
-            answer
-                .action
-                .push(greedy(&q, available).expect("one is available"));
+            answer.action.push(greedy(&q, available).expect("one is available"));
             answer.q.extend(q);
         }
         Ok(answer)
@@ -251,21 +229,13 @@ pub(crate) fn record(frozen: &Frozen, episodes: usize, n_steps: usize) -> Vec<Re
     (0..episodes)
         .map(|_| {
             formula.begin();
-            let mut recording = Recording {
-                n_steps,
-                ..Recording::default()
-            };
+            let mut recording = Recording { n_steps, ..Recording::default() };
             let mut last = vec![None; spec.n_agents];
             for _ in 0..n_steps {
                 let obs: Vec<f32> = (0..spec.n_agents * OBS).map(|_| numbers.next()).collect();
-                let available: Vec<bool> = (0..spec.n_agents * ACTIONS)
-                    .map(|k| k % ACTIONS == 1 || numbers.next() > 0.0)
-                    .collect();
-                let step = TeamStep {
-                    obs: &obs,
-                    last_action: &last,
-                    available: &available,
-                };
+                let available: Vec<bool> =
+                    (0..spec.n_agents * ACTIONS).map(|k| k % ACTIONS == 1 || numbers.next() > 0.0).collect();
+                let step = TeamStep { obs: &obs, last_action: &last, available: &available };
                 let answer = formula.step(&step).expect("a formula cannot fail");
                 recording.obs.extend(&obs);
                 recording.last_action.extend(&last);

@@ -7,18 +7,17 @@ use ddn_export::verify::{self, compare};
 use crate::common::{self, Formula, record};
 
 #[test]
-fn tract_follows_the_formulas_for_fifty_steps() {
-    for (name, frozen) in common::all() {
+fn engines_follow_the_formulas_for_fifty_steps() {
+    let pairs = common::all().into_iter().flat_map(|(name, f)| {
+        ["runtime", "tract"].map(|engine| (format!("{engine}, {name}"), engine, f.clone()))
+    });
+    for (name, engine, frozen) in pairs {
         let recordings = record(&frozen, 4, 50);
-        let mut engine = verify::load("tract", &frozen).expect("loads");
+        let mut engine = verify::load(engine, &frozen).expect("loads");
         let report = compare(engine.as_mut(), &frozen.spec, &recordings).expect("runs");
         assert_eq!(report.steps, 4 * 50 * common::AGENTS);
         assert_eq!(report.mismatches, 0, "{name}: {report:?}");
-        assert_eq!(
-            report.equal_actions + report.near_ties,
-            report.steps,
-            "{name}"
-        );
+        assert_eq!(report.equal_actions + report.near_ties, report.steps, "{name}");
         verify::refuse(&[report]).expect("agrees");
     }
 }
@@ -36,10 +35,7 @@ fn one_wrong_weight_is_a_mismatch() {
             assert!(report.mismatches > 0, "{name}, {tensor}: {report:?}");
             let first = report.first_mismatch.clone().expect("is told");
             assert!(first.difference > first.tolerance || first.want != first.got);
-            assert!(matches!(
-                verify::refuse(&[report]),
-                Err(ExportError::Mismatch { .. })
-            ));
+            assert!(matches!(verify::refuse(&[report]), Err(ExportError::Mismatch { .. })));
         }
     }
 }
@@ -91,27 +87,14 @@ fn near_ties_pass_and_are_counted_and_clear_choices_do_not() {
             action: vec![1],
         };
         // The values agree, the choice does not.
-        let mut engine = Fixed(verify::Answer {
-            q: recording.q.clone(),
-            action: vec![0],
-        });
+        let mut engine = Fixed(verify::Answer { q: recording.q.clone(), action: vec![0] });
         let report = compare(&mut engine, &spec, &[recording]).expect("runs");
-        assert_eq!(
-            (report.near_ties, report.mismatches),
-            (near_ties, mismatches),
-            "gap {gap}"
-        );
+        assert_eq!((report.near_ties, report.mismatches), (near_ties, mismatches), "gap {gap}");
     }
 }
 
 #[test]
 fn unknown_engines_are_named_with_the_known_ones() {
-    let error = verify::load("matlab", &common::plain())
-        .err()
-        .expect("is unknown")
-        .to_string();
-    assert_eq!(
-        error,
-        "unknown engine `matlab`; known: candle, onnxruntime, tract"
-    );
+    let error = verify::load("matlab", &common::plain()).err().expect("is unknown").to_string();
+    assert_eq!(error, "unknown engine `matlab`; known: candle, runtime, onnxruntime, tract");
 }

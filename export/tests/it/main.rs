@@ -4,4 +4,5 @@ mod bytes;
 mod common;
 mod engines;
 mod onnxruntime;
+mod job;
 mod publish;

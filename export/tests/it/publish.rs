@@ -16,17 +16,11 @@ fn files_are_replaced_whole_and_nothing_else_is_left() {
     let frozen = common::lpn();
     let outputs: Vec<Output> = exporter::REGISTRY
         .iter()
-        .map(|e| Output {
-            file_name: e.file_name(),
-            bytes: e.encode(&frozen).expect("exports"),
-        })
+        .map(|e| Output { file_name: e.file_name(), bytes: e.encode(&frozen).expect("exports") })
         .collect();
     for _ in 0..2 {
         let paths = publish(&out, &outputs, &[]).expect("writes");
-        assert_eq!(
-            paths,
-            [out.join("policy.safetensors"), out.join("policy.onnx")]
-        );
+        assert_eq!(paths, [out.join("policy.safetensors"), out.join("policy.onnx")]);
         for (path, output) in paths.iter().zip(&outputs) {
             assert_eq!(fs::read(path).expect("is there"), output.bytes);
         }
@@ -43,10 +37,7 @@ fn a_mismatch_leaves_the_folder_alone() {
     wrong.tensors.get_mut("fc2.bias").expect("is there").data[0] += 1.0;
     let recordings = record(&frozen, 1, 5);
     let report = compare(&mut Formula::new(&wrong), &frozen.spec, &recordings).expect("runs");
-    let outputs = [Output {
-        file_name: "policy.onnx",
-        bytes: vec![1],
-    }];
+    let outputs = [Output { file_name: "policy.onnx", bytes: vec![1] }];
     let error = publish(&out, &outputs, &[report]).expect_err("is refused");
     assert!(matches!(error, ExportError::Mismatch { .. }));
     assert_eq!(error.exit_code(), 1);
