@@ -1,0 +1,40 @@
+//! Instructions per step of the net that recurrent policies are compared on: 64 observed, dense 64, rectified, GRU of
+//! 64, 4 actions; 28,928 multiplications.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use ddn_firmware::counter::{Counter, Range};
+use ddn_runtime::{AgentInput, Memory, Policy};
+
+/// How many steps are measured.
+const STEPS: u32 = 32;
+
+#[entry]
+fn main() -> ! {
+    ddn_firmware::exit(run())
+}
+
+fn run() -> Result<(), &'static str> {
+    let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
+    let counter = Counter::new(peripherals.SYST);
+    let policy = Policy::from_bytes(ddn_firmware::flash!(env!("DDN_REFERENCE_FILE")));
+    let policy = policy.map_err(|_| "the policy file is not valid")?;
+    let mut memory = Memory::<64>::new();
+    let mut scratch = [0.0; 512];
+    let mut obs = [0.0_f32; 64];
+    let mut cost = Range::default();
+    let mut state = 1_u32;
+    for _ in 0..STEPS {
+        for value in &mut obs {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (state >> 8) as f32 / 8_388_608.0 - 1.0;
+        }
+        let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &[true; 4] };
+        let (action, count) = counter.count(|| policy.act(&mut memory, input, &mut scratch).map(|action| action.index));
+        action.map_err(|_| "a step cannot be taken")?;
+        cost.add(count);
+    }
+    cost.print();
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! A policy in flash: tests itself, replays recorded steps, prints the answers and what they cost.
+//!
+//! The lines up to `instructions` are those of the host's `cargo run -p ddn-runtime --example replay`.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use ddn_firmware::console::Line;
+use ddn_firmware::counter::{Counter, Range};
+use ddn_runtime::{Memory, Policy, Recording};
+
+/// Floats an agent may remember.
+const MEMORY: usize = 256;
+/// Floats of scratch, shared by all agents.
+const SCRATCH: usize = 2048;
+
+#[entry]
+fn main() -> ! {
+    ddn_firmware::exit(run())
+}
+
+fn run() -> Result<(), &'static str> {
+    let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
+    let counter = Counter::new(peripherals.SYST);
+    let mut memory = Memory::<MEMORY>::new();
+    let mut scratch = [0.0; SCRATCH];
+
+    let (policy, open) = counter.count(|| Policy::from_bytes(ddn_firmware::flash!(env!("DDN_POLICY_FILE"))));
+    let policy = policy.map_err(|_| "the policy file is not valid")?;
+    let episodes = Recording::from_bytes(ddn_firmware::flash!(env!("DDN_EPISODES_FILE")), policy.spec())
+        .map_err(|_| "the episode file is not valid")?;
+    let steps = policy.self_test(&mut memory, &mut scratch).map_err(|_| "the self-test disagrees with the file")?;
+    Line::new().text("self-test ").number(steps).text(" steps").print();
+
+    let mut cost = Range::default();
+    let mut differ = 0;
+    for (index, step) in episodes.steps().enumerate() {
+        let (action, count) = counter.count(|| policy.replay(&mut memory, &step, &mut scratch));
+        let action = action.map_err(|_| "a recorded step cannot be taken")?;
+        cost.add(count);
+        let line = Line::new().text("step ").number(index).text(" agent ").number(step.agent);
+        let line = line.text(" action ").number(action.index).text(" q");
+        action.q.iter().fold(line, |line, &q| line.text(" ").bits(q)).print();
+        let same = action.q.iter().zip(step.q.iter()).all(|(got, want)| got.to_bits() == want.to_bits());
+        differ += usize::from(!same || action.index != step.action);
+    }
+    cost.print();
+    Line::new().text("instructions to open the file: ").number(open as usize).print();
+    Line::new().text("steps that differ from the recording: ").number(differ).print();
+    if differ == 0 { Ok(()) } else { Err("the replay disagrees with the recording") }
+}

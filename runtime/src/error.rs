@@ -1,0 +1,239 @@
+//! What can go wrong: [`ModelError`] when a file is opened, [`ActError`] when it is used, and [`SelfTestError`]
+//! when it does not reproduce the answers it carries.
+
+use core::fmt;
+
+/// Why a byte string is not a policy this crate can run.
+///
+/// `at` counts bytes from the start of the JSON header, `tensor` and `layer` count from zero in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The bytes end before the header does, or the header is longer than [`MAX_HEADER`](crate::model::MAX_HEADER).
+    HeaderLength,
+    /// The header is not UTF-8.
+    HeaderUtf8,
+    /// The header is not the JSON that a safetensors header may be.
+    Json {
+        /// Where reading stopped.
+        at: usize,
+    },
+    /// A key occurs twice in the object that ends here.
+    Duplicate {
+        /// Where the second one ends.
+        at: usize,
+    },
+    /// More tensors or metadata entries than the fixed tables hold.
+    TooMany,
+    /// A tensor is not `F32`, the only type of format 1.
+    Dtype {
+        /// Which tensor.
+        tensor: usize,
+    },
+    /// A tensor has more than three dimensions, none at all, or one of length zero.
+    Shape {
+        /// Which tensor.
+        tensor: usize,
+    },
+    /// A tensor's offsets are not a range of the file of the size its shape asks for, or it overlaps another.
+    Offsets {
+        /// Which tensor.
+        tensor: usize,
+    },
+    /// Bytes that belong to no tensor.
+    Holes,
+    /// A metadata key is absent.
+    Missing {
+        /// The key.
+        key: &'static str,
+    },
+    /// A metadata value cannot be understood, or contradicts another.
+    Value {
+        /// The key.
+        key: &'static str,
+    },
+    /// The file was written for another version of the format.
+    Version,
+    /// A layer of `ddn.graph` cannot be built.
+    Layer {
+        /// Which layer.
+        layer: usize,
+        /// What is wrong with it.
+        fault: LayerFault,
+    },
+    /// A recorded tensor (`kat.…`) is absent while others are there, or has another shape than the policy.
+    Recording {
+        /// The tensor.
+        name: &'static str,
+    },
+}
+
+/// What is wrong with one layer of `ddn.graph`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LayerFault {
+    /// Not `kind:inputs>output[:name]`.
+    Syntax,
+    /// No kernel has this name.
+    Kind,
+    /// The wrong number of inputs, or the same slot twice where the kernel cannot work in place.
+    Arity,
+    /// A slot is read before it is written, is out of range, or changes its width.
+    Slot,
+    /// A tensor of the layer is absent.
+    Tensor,
+    /// A tensor's shape does not fit the layer's inputs.
+    Width,
+    /// A weight is infinite or not a number.
+    NotFinite,
+}
+
+impl fmt::Display for LayerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "expected kind:inputs>output[:name]",
+            Self::Kind => "unknown kind",
+            Self::Arity => "wrong number of inputs, or one slot used twice",
+            Self::Slot => "slot is out of range, not written yet, or of another width",
+            Self::Tensor => "a tensor is absent",
+            Self::Width => "a tensor's shape does not fit the inputs",
+            Self::NotFinite => "a weight is not finite",
+        })
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderLength => f.write_str("header is cut short or too long"),
+            Self::HeaderUtf8 => f.write_str("header is not UTF-8"),
+            Self::Json { at } => {
+                write!(f, "header byte {at}: not the JSON of a safetensors header")
+            }
+            Self::Duplicate { at } => write!(f, "header byte {at}: key occurs twice"),
+            Self::TooMany => f.write_str("more tensors or metadata entries than fit"),
+            Self::Dtype { tensor } => write!(f, "tensor {tensor}: not F32"),
+            Self::Shape { tensor } => write!(
+                f,
+                "tensor {tensor}: shape needs one to three non-zero dimensions"
+            ),
+            Self::Offsets { tensor } => write!(
+                f,
+                "tensor {tensor}: offsets leave the file, the shape, or overlap"
+            ),
+            Self::Holes => f.write_str("bytes that belong to no tensor"),
+            Self::Missing { key } => write!(f, "metadata: {key} is absent"),
+            Self::Value { key } => write!(f, "metadata: {key} cannot be understood"),
+            Self::Version => {
+                f.write_str("metadata: ddn.format is not the version this crate reads")
+            }
+            Self::Layer { layer, fault } => write!(f, "layer {layer}: {fault}"),
+            Self::Recording { name } => write!(f, "{name}: absent or of another shape"),
+        }
+    }
+}
+
+impl core::error::Error for ModelError {}
+
+/// Why no action was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ActError {
+    /// The memory is shorter than [`Policy::memory_len`](crate::Policy::memory_len).
+    Memory {
+        /// Floats needed.
+        want: usize,
+        /// Floats given.
+        got: usize,
+    },
+    /// The scratch is shorter than [`Policy::scratch_len`](crate::Policy::scratch_len).
+    Scratch {
+        /// Floats needed.
+        want: usize,
+        /// Floats given.
+        got: usize,
+    },
+    /// The observation has another length.
+    Obs {
+        /// Floats needed.
+        want: usize,
+        /// Floats given.
+        got: usize,
+    },
+    /// The mask has another length.
+    Available {
+        /// Flags needed.
+        want: usize,
+        /// Flags given.
+        got: usize,
+    },
+    /// The agent or its previous action is not below its count.
+    Index,
+    /// An observation is infinite or not a number.
+    NotFinite,
+    /// The mask allows nothing.
+    NoAction,
+    /// Every allowed action's Q-value is not a number. The memory has been advanced and needs a reset.
+    NotANumber,
+}
+
+impl fmt::Display for ActError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { want, got } => write!(f, "memory: {want} floats needed, {got} given"),
+            Self::Scratch { want, got } => write!(f, "scratch: {want} floats needed, {got} given"),
+            Self::Obs { want, got } => write!(f, "observation: {want} floats needed, {got} given"),
+            Self::Available { want, got } => {
+                write!(f, "available: {want} flags needed, {got} given")
+            }
+            Self::Index => f.write_str("agent or last action out of range"),
+            Self::NotFinite => f.write_str("observation is not finite"),
+            Self::NoAction => f.write_str("no action is available"),
+            Self::NotANumber => f.write_str("no available action has a Q-value that is a number"),
+        }
+    }
+}
+
+impl core::error::Error for ActError {}
+
+/// Why the self-test failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SelfTestError {
+    /// The file carries no recorded steps.
+    NoRecord,
+    /// A recorded step could not be taken.
+    Act {
+        /// Which step.
+        step: usize,
+        /// Why.
+        error: ActError,
+    },
+    /// A Q-value differs in at least one bit.
+    Q {
+        /// Which step.
+        step: usize,
+        /// Which action's value.
+        action: usize,
+    },
+    /// The Q-values agree and the chosen action does not.
+    Action {
+        /// Which step.
+        step: usize,
+    },
+}
+
+impl fmt::Display for SelfTestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRecord => f.write_str("the file carries no recorded steps"),
+            Self::Act { step, error } => write!(f, "step {step}: {error}"),
+            Self::Q { step, action } => {
+                write!(f, "step {step}: Q-value of action {action} differs")
+            }
+            Self::Action { step } => write!(f, "step {step}: another action was chosen"),
+        }
+    }
+}
+
+impl core::error::Error for SelfTestError {}

@@ -1,0 +1,105 @@
+//! `gru`: a gated recurrent unit; its output is the hidden state it keeps.
+//!
+//! ```text
+//! r  = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
+//! z  = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
+//! n  = tanh(W_in x + b_in + r (W_hn h + b_hn))
+//! h' = (1 - z) n + z h
+//! ```
+
+use super::math::{sigmoid, tanh};
+use super::{Kernel, MAX_INPUTS, Parts};
+use crate::error::LayerFault;
+use crate::model::matrix::Matrix;
+
+/// Tensors `weight_ih` `[3 H, I]`, `weight_hh` `[3 H, H]`, `bias_ih` and `bias_hh` `[3 H]`, gates in the order r, z, n.
+#[derive(Clone, Debug)]
+pub(crate) struct Gru<'m> {
+    weight_ih: Matrix<'m>,
+    weight_hh: Matrix<'m>,
+    bias_ih: Matrix<'m>,
+    bias_hh: Matrix<'m>,
+    hidden: usize,
+}
+
+impl<'m> Kernel<'m> for Gru<'m> {
+    const NAME: &'static str = "gru";
+
+    fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
+        let [input] = parts.widths()?;
+        let weight_ih = parts.matrix("weight_ih", input)?;
+        let gates = weight_ih.rows();
+        let hidden = gates / 3;
+        let weight_hh = parts.matrix("weight_hh", hidden)?;
+        if !gates.is_multiple_of(3) || weight_hh.rows() != gates {
+            return Err(LayerFault::Width);
+        }
+        let bias_ih = parts.vector("bias_ih", gates)?;
+        let bias_hh = parts.vector("bias_hh", gates)?;
+        Ok(Self {
+            weight_ih,
+            weight_hh,
+            bias_ih,
+            bias_hh,
+            hidden,
+        })
+    }
+
+    fn output_dim(&self) -> usize {
+        self.hidden
+    }
+
+    fn memory_dim(&self) -> usize {
+        self.hidden
+    }
+
+    /// Four hidden units at a time, all six products of each; the old state is needed until the last one is done.
+    fn run(&self, [x, ..]: [&[f32]; MAX_INPUTS], memory: &mut [f32], output: &mut [f32]) {
+        let h: &[f32] = memory;
+        for (block, (output, old)) in output.chunks_mut(4).zip(h.chunks(4)).enumerate() {
+            let unit = 4 * block;
+            let input =
+                |gate: usize| affine(&self.weight_ih, &self.bias_ih, gate * self.hidden + unit, x);
+            let state =
+                |gate: usize| affine(&self.weight_hh, &self.bias_hh, gate * self.hidden + unit, h);
+            let reset = add(input(0), state(0)).map(sigmoid);
+            let update = add(input(1), state(1)).map(sigmoid);
+            let candidate = input(2).into_iter().zip(state(2));
+            let units = output
+                .iter_mut()
+                .zip(old)
+                .zip(reset)
+                .zip(update)
+                .zip(candidate);
+            for ((((output, old), r), z), (input, state)) in units {
+                let n = tanh(input + r * state);
+                *output = (1.0 - z) * n + z * old;
+            }
+        }
+        for (memory, output) in memory.iter_mut().zip(output) {
+            *memory = *output;
+        }
+    }
+}
+
+/// Rows `first..first + 4` of `W v + b`.
+#[inline]
+fn affine(weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32]) -> [f32; 4] {
+    let mut sums = weight.dot4(first, v);
+    let bias = bias
+        .row(0)
+        .0
+        .as_chunks::<4>()
+        .0
+        .get(first..)
+        .unwrap_or_default();
+    for (sum, bias) in sums.iter_mut().zip(bias) {
+        *sum += f32::from_le_bytes(*bias);
+    }
+    sums
+}
+
+#[inline]
+fn add([a, b, c, d]: [f32; 4], [p, q, r, s]: [f32; 4]) -> [f32; 4] {
+    [a + p, b + q, c + r, d + s]
+}

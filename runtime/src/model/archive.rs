@@ -1,0 +1,248 @@
+//! A checked view of a safetensors file. Once it is made, every tensor's bytes are known to be there.
+//!
+//! It accepts any valid file of `F32` tensors with one to three dimensions, whoever wrote it. Where it is stricter than
+//! the format it is on purpose: no empty tensors, no unknown fields, no duplicate names, and the header starts with `{`.
+
+use heapless::Vec;
+
+use super::header::{Cursor, Text};
+use super::matrix::{Matrix, Row};
+use crate::error::ModelError;
+
+/// Longest JSON header that is read, bytes.
+pub const MAX_HEADER: usize = 1 << 16;
+/// Most tensors a file may hold.
+pub const MAX_TENSORS: usize = 48;
+/// Most metadata entries a file may hold.
+pub const MAX_METADATA: usize = 24;
+
+/// One tensor: its shape, filled with ones from the left to three dimensions, and its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tensor<'m> {
+    pub(crate) rank: usize,
+    pub(crate) shape: [usize; 3],
+    pub(crate) bytes: &'m [u8],
+}
+
+impl<'m> Tensor<'m> {
+    /// The tensor as one matrix: all dimensions but the last are rows.
+    pub(crate) fn matrix(&self) -> Matrix<'m> {
+        let [a, b, c] = self.shape;
+        Matrix::new(self.bytes, a.saturating_mul(b), c)
+    }
+
+    /// All of it in one row.
+    pub(crate) fn row(&self) -> Row<'m> {
+        Row(self.bytes)
+    }
+}
+
+struct Entry<'m> {
+    name: Text<'m>,
+    rank: usize,
+    shape: [usize; 3],
+    begin: usize,
+    end: usize,
+}
+
+/// The tensors and metadata of a file. Borrowed, never copied.
+pub(crate) struct Archive<'m> {
+    data: &'m [u8],
+    tensors: Vec<Entry<'m>, MAX_TENSORS>,
+    metadata: Vec<(Text<'m>, Text<'m>), MAX_METADATA>,
+}
+
+impl<'m> Archive<'m> {
+    /// Checks `file` from its first byte to its last.
+    ///
+    /// # Errors
+    /// For anything the format forbids, see [`ModelError`].
+    pub(crate) fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
+        let (length, rest) = file
+            .split_first_chunk::<8>()
+            .ok_or(ModelError::HeaderLength)?;
+        let length =
+            usize::try_from(u64::from_le_bytes(*length)).map_err(|_| ModelError::HeaderLength)?;
+        if length > MAX_HEADER {
+            return Err(ModelError::HeaderLength);
+        }
+        let (header, data) = rest
+            .split_at_checked(length)
+            .ok_or(ModelError::HeaderLength)?;
+        let header = core::str::from_utf8(header).map_err(|_| ModelError::HeaderUtf8)?;
+        if !header.starts_with('{') {
+            return Err(ModelError::Json { at: 0 });
+        }
+        let mut archive = Self {
+            data,
+            tensors: Vec::new(),
+            metadata: Vec::new(),
+        };
+        archive.read(&mut Cursor::new(header))?;
+        archive.tile()?;
+        Ok(archive)
+    }
+
+    /// The tensor called `name`.
+    pub(crate) fn tensor(&self, name: &str) -> Option<Tensor<'m>> {
+        self.tensor_by(|text| text.is(name))
+    }
+
+    /// The tensor called `layer.part`.
+    pub(crate) fn part(&self, layer: &str, part: &str) -> Option<Tensor<'m>> {
+        self.tensor_by(|text| {
+            text.chars()
+                .eq(layer.chars().chain(['.']).chain(part.chars()))
+        })
+    }
+
+    fn tensor_by(&self, matches: impl Fn(Text<'m>) -> bool) -> Option<Tensor<'m>> {
+        let entry = self.tensors.iter().find(|entry| matches(entry.name))?;
+        let bytes = self.data.get(entry.begin..entry.end)?;
+        Some(Tensor {
+            rank: entry.rank,
+            shape: entry.shape,
+            bytes,
+        })
+    }
+
+    /// The metadata value of `key`.
+    pub(crate) fn metadata(&self, key: &str) -> Option<Text<'m>> {
+        self.metadata
+            .iter()
+            .find(|(name, _)| name.is(key))
+            .map(|&(_, value)| value)
+    }
+
+    fn read(&mut self, json: &mut Cursor<'m>) -> Result<(), ModelError> {
+        json.expect(b'{')?;
+        let mut seen_metadata = false;
+        let mut more = !json.take(b'}');
+        while more {
+            let name = json.string()?;
+            json.expect(b':')?;
+            if name.is("__metadata__") {
+                if seen_metadata {
+                    return Err(ModelError::Duplicate { at: json.at() });
+                }
+                seen_metadata = true;
+                self.read_metadata(json)?;
+            } else {
+                if self.tensors.iter().any(|entry| entry.name == name) {
+                    return Err(ModelError::Duplicate { at: json.at() });
+                }
+                let entry = read_entry(json, name, self.tensors.len())?;
+                self.tensors.push(entry).map_err(|_| ModelError::TooMany)?;
+            }
+            more = json.more(b'}')?;
+        }
+        json.end()
+    }
+
+    fn read_metadata(&mut self, json: &mut Cursor<'m>) -> Result<(), ModelError> {
+        json.expect(b'{')?;
+        let mut more = !json.take(b'}');
+        while more {
+            let key = json.string()?;
+            json.expect(b':')?;
+            let value = json.string()?;
+            if self.metadata.iter().any(|&(name, _)| name == key) {
+                return Err(ModelError::Duplicate { at: json.at() });
+            }
+            self.metadata
+                .push((key, value))
+                .map_err(|_| ModelError::TooMany)?;
+            more = json.more(b'}')?;
+        }
+        Ok(())
+    }
+
+    /// Ranges that lie inside, do not overlap and sum to the whole leave no hole, so nothing needs sorting.
+    fn tile(&self) -> Result<(), ModelError> {
+        let mut covered = 0_usize;
+        for (index, entry) in self.tensors.iter().enumerate() {
+            let fault = ModelError::Offsets { tensor: index };
+            let count = entry
+                .shape
+                .iter()
+                .try_fold(1_usize, |n, &d| n.checked_mul(d))
+                .ok_or(fault)?;
+            let size = count.checked_mul(4).ok_or(fault)?;
+            let fits =
+                entry.end <= self.data.len() && entry.end.checked_sub(entry.begin) == Some(size);
+            let mut earlier = self.tensors.iter().take(index);
+            if !fits || earlier.any(|other| entry.begin < other.end && other.begin < entry.end) {
+                return Err(fault);
+            }
+            covered = covered.checked_add(size).ok_or(fault)?;
+        }
+        if covered == self.data.len() {
+            Ok(())
+        } else {
+            Err(ModelError::Holes)
+        }
+    }
+}
+
+/// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
+fn read_entry<'m>(
+    json: &mut Cursor<'m>,
+    name: Text<'m>,
+    tensor: usize,
+) -> Result<Entry<'m>, ModelError> {
+    let (mut dtype, mut shape, mut offsets) = (None, None, None);
+    json.expect(b'{')?;
+    let mut more = true;
+    while more {
+        let field = json.string()?;
+        json.expect(b':')?;
+        let repeated = if field.is("dtype") {
+            dtype.replace(json.string()?).is_some()
+        } else if field.is("shape") {
+            shape.replace(read_shape(json, tensor)?).is_some()
+        } else if field.is("data_offsets") {
+            json.expect(b'[')?;
+            let begin = json.number()?;
+            json.expect(b',')?;
+            let end = json.number()?;
+            json.expect(b']')?;
+            offsets.replace((begin, end)).is_some()
+        } else {
+            return Err(json.error());
+        };
+        if repeated {
+            return Err(ModelError::Duplicate { at: json.at() });
+        }
+        more = json.more(b'}')?;
+    }
+    let (Some(dtype), Some((rank, shape)), Some((begin, end))) = (dtype, shape, offsets) else {
+        return Err(json.error());
+    };
+    if !dtype.is("F32") {
+        return Err(ModelError::Dtype { tensor });
+    }
+    Ok(Entry {
+        name,
+        rank,
+        shape,
+        begin,
+        end,
+    })
+}
+
+fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Result<(usize, [usize; 3]), ModelError> {
+    json.expect(b'[')?;
+    let mut shape = [1; 3];
+    let mut rank = 0;
+    let mut more = !json.take(b']');
+    while more {
+        let [_, b, c] = shape;
+        shape = [b, c, json.number()?];
+        rank += 1;
+        more = json.more(b']')?;
+    }
+    if rank == 0 || rank > 3 || shape.contains(&0) {
+        return Err(ModelError::Shape { tensor });
+    }
+    Ok((rank, shape))
+}

@@ -1,0 +1,198 @@
+//! The layers in the order they run, each with the slots it reads and writes.
+//!
+//! A slot is a fixed range of the scratch buffer. Slot 0 is the agent input; a layer may read a slot only after it was
+//! written, so when a graph has been read every range is known to be filled when it is used.
+
+use core::ops::Range;
+
+use heapless::Vec;
+
+use super::archive::Archive;
+use crate::error::{LayerFault, ModelError};
+use crate::kernel::{Layer, MAX_INPUTS, Parts};
+
+/// Most layers a graph may have.
+pub const MAX_LAYERS: usize = 24;
+/// Most slots a graph may have.
+pub const MAX_SLOTS: usize = 16;
+
+/// A range of the scratch or of the memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: usize,
+    len: usize,
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start..self.start.saturating_add(self.len)
+    }
+}
+
+/// One layer and where its numbers are.
+#[derive(Clone, Debug)]
+struct Step<'m> {
+    layer: Layer<'m>,
+    inputs: [Span; MAX_INPUTS],
+    output: Span,
+    memory: Span,
+}
+
+/// A graph whose shapes are proven to chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph<'m> {
+    steps: Vec<Step<'m>, MAX_LAYERS>,
+    /// Where the agent input goes.
+    pub(crate) input: Span,
+    /// Where the last layer leaves the Q-values.
+    pub(crate) q: Span,
+    pub(crate) memory_len: usize,
+    pub(crate) scratch_len: usize,
+}
+
+impl<'m> Graph<'m> {
+    /// Reads `ddn.graph` for an agent input of `input_dim` floats and `n_actions` Q-values.
+    pub(crate) fn read(
+        text: &str,
+        archive: &Archive<'m>,
+        input_dim: usize,
+        n_actions: usize,
+    ) -> Result<Self, ModelError> {
+        let input = Span {
+            start: 0,
+            len: input_dim,
+        };
+        let mut slots = [None; MAX_SLOTS];
+        let [first, ..] = &mut slots;
+        *first = Some(input);
+        let mut graph = Self {
+            steps: Vec::new(),
+            input,
+            q: Span::default(),
+            memory_len: 0,
+            scratch_len: input_dim,
+        };
+        for (layer, text) in text.split(';').enumerate() {
+            graph
+                .push(text, archive, &mut slots)
+                .map_err(|fault| ModelError::Layer { layer, fault })?;
+        }
+        if graph.q.len == n_actions {
+            return Ok(graph);
+        }
+        Err(ModelError::Layer {
+            layer: graph.steps.len().saturating_sub(1),
+            fault: LayerFault::Width,
+        })
+    }
+
+    /// Adds one layer, `kind:inputs>output[:name]`.
+    fn push(
+        &mut self,
+        text: &str,
+        archive: &Archive<'m>,
+        slots: &mut [Option<Span>; MAX_SLOTS],
+    ) -> Result<(), LayerFault> {
+        let (kind, rest) = text.split_once(':').ok_or(LayerFault::Syntax)?;
+        let (from, to) = rest.split_once('>').ok_or(LayerFault::Syntax)?;
+        let (to, name) = to.split_once(':').unwrap_or((to, ""));
+
+        let mut inputs = Vec::<Span, MAX_INPUTS>::new();
+        for number in from.split(',') {
+            let span = slots
+                .get(slot(number)?)
+                .copied()
+                .flatten()
+                .ok_or(LayerFault::Slot)?;
+            if inputs.contains(&span) {
+                return Err(LayerFault::Arity);
+            }
+            inputs.push(span).map_err(|_| LayerFault::Arity)?;
+        }
+        let mut widths = [0; MAX_INPUTS];
+        for (width, span) in widths.iter_mut().zip(&inputs) {
+            *width = span.len;
+        }
+        let widths = widths.get(..inputs.len()).unwrap_or_default();
+        let layer = Layer::load(
+            kind,
+            &Parts {
+                archive,
+                name,
+                inputs: widths,
+            },
+        )?;
+
+        let to = slots.get_mut(slot(to)?).ok_or(LayerFault::Slot)?;
+        let output = match *to {
+            Some(span) if span.len == layer.output_dim() => span,
+            Some(_) => return Err(LayerFault::Slot),
+            None => take(&mut self.scratch_len, layer.output_dim())?,
+        };
+        *to = Some(output);
+        if !layer.in_place() && inputs.contains(&output) {
+            return Err(LayerFault::Arity);
+        }
+        let memory = take(&mut self.memory_len, layer.memory_dim())?;
+        let mut padded = [Span::default(); MAX_INPUTS];
+        for (to, span) in padded.iter_mut().zip(&inputs) {
+            *to = *span;
+        }
+        self.q = output;
+        self.steps
+            .push(Step {
+                layer,
+                inputs: padded,
+                output,
+                memory,
+            })
+            .map_err(|_| LayerFault::Slot)
+    }
+
+    /// Runs all layers on an agent input that is already in its place.
+    ///
+    /// `None` if a buffer is too short; the caller has ruled that out.
+    pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+        for Step {
+            layer,
+            inputs,
+            output,
+            memory: span,
+        } in &self.steps
+        {
+            let memory = memory.get_mut(span.range())?;
+            let [a, b, c, d] = inputs.map(Span::range);
+            if !layer.in_place() {
+                let [a, b, c, d, output] = scratch
+                    .get_disjoint_mut([a, b, c, d, output.range()])
+                    .ok()?;
+                layer.run([a, b, c, d], memory, output);
+                continue;
+            }
+            if a != output.range() {
+                let [from, to] = scratch.get_disjoint_mut([a, output.range()]).ok()?;
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = *from;
+                }
+            }
+            layer.run([&[]; MAX_INPUTS], memory, scratch.get_mut(output.range())?);
+        }
+        Some(())
+    }
+}
+
+/// A slot's number.
+fn slot(text: &str) -> Result<usize, LayerFault> {
+    let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !decimal {
+        return Err(LayerFault::Syntax);
+    }
+    text.parse().map_err(|_| LayerFault::Slot)
+}
+
+/// The next `len` floats of a buffer that has `used` so far.
+fn take(used: &mut usize, len: usize) -> Result<Span, LayerFault> {
+    let start = *used;
+    *used = start.checked_add(len).ok_or(LayerFault::Width)?;
+    Ok(Span { start, len })
+}

@@ -1,0 +1,131 @@
+//! Matrices that stay in the file: little-endian bytes in, `f32` out, no copy and no alignment asked for.
+//!
+//! Every dot product of this crate is computed here, in one order of operations: four partial sums over the columns
+//! `c mod 4`, added as `(p0 + p1) + (p2 + p3)`. The order does not depend on the target or on how rows are grouped.
+
+/// A row-major matrix of `f32` in the bytes of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'m> {
+    bytes: &'m [u8],
+    rows: usize,
+    cols: usize,
+}
+
+impl<'m> Matrix<'m> {
+    /// `bytes` holds `4 * rows * cols` bytes.
+    pub(crate) fn new(bytes: &'m [u8], rows: usize, cols: usize) -> Self {
+        Self { bytes, rows, cols }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The bytes of one row; empty if there is no such row.
+    pub(crate) fn row(&self, row: usize) -> Row<'m> {
+        let width = self.cols.saturating_mul(4);
+        let begin = row.saturating_mul(width);
+        Row(self
+            .bytes
+            .get(begin..begin.saturating_add(width))
+            .unwrap_or_default())
+    }
+
+    /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
+    ///
+    /// Four rows at once, so that `x` is loaded once for all of them.
+    #[inline]
+    pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| self.row(first + i).0);
+        if d.is_empty() {
+            return [a, b, c, d].map(|row| dot(row, x));
+        }
+        let (a, a_tail) = a.as_chunks::<16>();
+        let (b, b_tail) = b.as_chunks::<16>();
+        let (c, c_tail) = c.as_chunks::<16>();
+        let (d, d_tail) = d.as_chunks::<16>();
+        let (x, x_tail) = x.as_chunks::<4>();
+        let mut sums = [[0.0_f32; 4]; 4];
+        let [pa, pb, pc, pd] = &mut sums;
+        for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
+            add(pa, x, a);
+            add(pb, x, b);
+            add(pc, x, c);
+            add(pd, x, d);
+        }
+        add_tail(pa, x_tail, a_tail);
+        add_tail(pb, x_tail, b_tail);
+        add_tail(pc, x_tail, c_tail);
+        add_tail(pd, x_tail, d_tail);
+        sums.map(total)
+    }
+}
+
+/// A row of `f32` in the bytes of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'m>(pub(crate) &'m [u8]);
+
+impl<'m> Row<'m> {
+    /// How many floats there are.
+    pub fn len(self) -> usize {
+        self.0.len() / 4
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The floats from left to right.
+    #[inline]
+    pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + Clone + use<'m> {
+        self.0
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+    }
+
+    /// Writes the floats to the front of `to`, as many as fit.
+    pub fn copy_to(self, to: &mut [f32]) {
+        for (to, value) in to.iter_mut().zip(self.iter()) {
+            *to = value;
+        }
+    }
+}
+
+/// One row times `x`, in the same order as [`Matrix::dot4`].
+fn dot(row: &[u8], x: &[f32]) -> f32 {
+    let (row, row_tail) = row.as_chunks::<16>();
+    let (x, x_tail) = x.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (x, row) in x.iter().zip(row) {
+        add(&mut sums, x, row);
+    }
+    add_tail(&mut sums, x_tail, row_tail);
+    total(sums)
+}
+
+#[inline(always)]
+fn add(sums: &mut [f32; 4], x: &[f32; 4], row: &[u8; 16]) {
+    let (weights, _) = row.as_chunks::<4>();
+    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(weights) {
+        *sum += x * f32::from_le_bytes(*weight);
+    }
+}
+
+#[inline(always)]
+fn add_tail(sums: &mut [f32; 4], x: &[f32], row: &[u8]) {
+    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(Row(row).iter()) {
+        *sum += x * weight;
+    }
+}
+
+#[inline(always)]
+fn total([a, b, c, d]: [f32; 4]) -> f32 {
+    (a + b) + (c + d)
+}

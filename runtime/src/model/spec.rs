@@ -1,0 +1,162 @@
+//! What a policy expects of the world it acts in, read from the file's metadata.
+
+use heapless::Vec;
+
+use super::archive::Archive;
+use super::header::Text;
+use crate::error::ModelError;
+
+/// Version of the file format this crate reads, the value of `ddn.format`. See `docs/format.md`.
+pub const FORMAT: &str = "1";
+
+/// A part of the agent input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Part {
+    /// The observation.
+    Obs,
+    /// One-hot of the agent's previous action, zeros at the first step of an episode.
+    LastAction,
+    /// One-hot of the agent.
+    AgentId,
+    /// 1 for each available action, else 0.
+    Available,
+}
+
+/// Sizes, names and contracts of the agents a policy was trained for.
+///
+/// Source: the metadata keys `ddn.…`, see `docs/format.md`.
+#[derive(Clone, Debug)]
+pub struct AgentSpec<'m> {
+    obs_dim: usize,
+    n_actions: usize,
+    n_agents: usize,
+    inputs: Vec<(Part, usize), 4>,
+    actions: &'m str,
+    obs: Text<'m>,
+    environment: Text<'m>,
+    config: Text<'m>,
+    contract: Text<'m>,
+}
+
+impl<'m> AgentSpec<'m> {
+    /// Floats of one agent's observation.
+    pub fn obs_dim(&self) -> usize {
+        self.obs_dim
+    }
+
+    /// Number of actions.
+    pub fn n_actions(&self) -> usize {
+        self.n_actions
+    }
+
+    /// Number of agents.
+    pub fn n_agents(&self) -> usize {
+        self.n_agents
+    }
+
+    /// The parts of the agent input with their widths, in the order they are concatenated.
+    pub fn inputs(&self) -> &[(Part, usize)] {
+        &self.inputs
+    }
+
+    /// The actions' names, `n_actions` of them.
+    pub fn actions(&self) -> impl Iterator<Item = &'m str> + use<'m> {
+        self.actions.split(',')
+    }
+
+    /// How an observation is laid out, in words; empty if the file does not say.
+    pub fn obs_layout(&self) -> Text<'m> {
+        self.obs
+    }
+
+    /// The environment it was trained in; empty if the file does not say.
+    pub fn environment(&self) -> Text<'m> {
+        self.environment
+    }
+
+    /// SHA-256 of the training configuration, in hexadecimal; empty if the file does not say.
+    pub fn config(&self) -> Text<'m> {
+        self.config
+    }
+
+    /// SHA-256 of everything a caller must agree with (inputs, actions, observation layout), in hexadecimal; empty if
+    /// the file does not say. Firmware compares it with the value it was compiled for.
+    pub fn contract(&self) -> Text<'m> {
+        self.contract
+    }
+
+    /// Floats of the agent input.
+    pub(crate) fn input_dim(&self) -> Option<usize> {
+        self.inputs
+            .iter()
+            .try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
+    }
+
+    /// Reads and cross-checks the metadata.
+    pub(crate) fn read(archive: &Archive<'m>) -> Result<Self, ModelError> {
+        if required(archive, "ddn.format")? != FORMAT {
+            return Err(ModelError::Version);
+        }
+        if required(archive, "ddn.gates")? != "rzn" {
+            return Err(ModelError::Value { key: "ddn.gates" });
+        }
+        let actions = required(archive, "ddn.actions")?;
+        if actions.split(',').any(str::is_empty) {
+            return Err(ModelError::Value { key: "ddn.actions" });
+        }
+        let text = |key| archive.metadata(key).unwrap_or(Text::EMPTY);
+        let mut spec = Self {
+            obs_dim: 0,
+            n_actions: actions.split(',').count(),
+            n_agents: natural(required(archive, "ddn.agents")?)
+                .ok_or(ModelError::Value { key: "ddn.agents" })?,
+            inputs: Vec::new(),
+            actions,
+            obs: text("ddn.obs"),
+            environment: text("ddn.environment"),
+            config: text("ddn.config"),
+            contract: text("ddn.contract"),
+        };
+        for input in required(archive, "ddn.inputs")?.split(',') {
+            spec.push(input)
+                .ok_or(ModelError::Value { key: "ddn.inputs" })?;
+        }
+        Ok(spec)
+    }
+
+    /// Adds `part:width`, each part once and with the width the counts ask for.
+    fn push(&mut self, input: &str) -> Option<()> {
+        let (name, width) = input.split_once(':')?;
+        let width = natural(width)?;
+        let (part, want) = match name {
+            "obs" => (Part::Obs, width),
+            "last_action" => (Part::LastAction, self.n_actions),
+            "agent_id" => (Part::AgentId, self.n_agents),
+            "available" => (Part::Available, self.n_actions),
+            _ => return None,
+        };
+        if width != want || self.inputs.iter().any(|(other, _)| *other == part) {
+            return None;
+        }
+        if part == Part::Obs {
+            self.obs_dim = width;
+        }
+        self.inputs.push((part, width)).ok()
+    }
+}
+
+/// A value that must be there and be written without escapes.
+pub(crate) fn required<'m>(
+    archive: &Archive<'m>,
+    key: &'static str,
+) -> Result<&'m str, ModelError> {
+    let text = archive.metadata(key).ok_or(ModelError::Missing { key })?;
+    text.plain().ok_or(ModelError::Value { key })
+}
+
+/// A positive decimal number without sign or leading zero.
+fn natural(text: &str) -> Option<usize> {
+    let decimal = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    if decimal { text.parse().ok() } else { None }
+}

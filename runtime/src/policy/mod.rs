@@ -1,0 +1,134 @@
+//! From a model to actions: one call per agent and control step.
+//!
+//! ```text
+//! AgentInput ── input ──> x ── graph ──> Q-values ── greedy ──> Action
+//!                              ^   v
+//!                              memory
+//! ```
+
+mod greedy;
+mod input;
+mod memory;
+mod self_test;
+#[cfg(test)]
+mod tests;
+
+pub use input::AgentInput;
+pub use memory::Memory;
+
+use crate::error::{ActError, ModelError};
+use crate::model::{AgentSpec, Model, Recording};
+use input::Seen;
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Action<'s> {
+    /// The chosen action.
+    pub index: usize,
+    /// The Q-values of all actions, available or not, `[n_actions]`. They lie in the scratch buffer.
+    pub q: &'s [f32],
+}
+
+/// A frozen local policy network, shared by all agents.
+///
+/// It borrows the file it was read from and holds no state: what an agent remembers is in the caller's `memory`, one
+/// per agent; `scratch` holds nothing between calls and may be shared.
+#[derive(Clone, Debug)]
+pub struct Policy<'m> {
+    model: Model<'m>,
+}
+
+impl<'m> Policy<'m> {
+    /// Reads a policy from the bytes of a file, at any alignment. Weights are used where they are.
+    ///
+    /// # Errors
+    /// If anything is wrong with the file: what `from_bytes` accepts, [`Policy::act`] can run.
+    ///
+    /// Format: `docs/format.md`.
+    pub fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
+        Model::from_bytes(file).map(|model| Self { model })
+    }
+
+    /// The sizes, names and contracts the policy was trained for.
+    pub fn spec(&self) -> &AgentSpec<'m> {
+        &self.model.spec
+    }
+
+    /// The steps the file carries to test itself with.
+    pub fn recording(&self) -> Option<&Recording<'m>> {
+        self.model.recording.as_ref()
+    }
+
+    /// Floats of memory per agent.
+    pub fn memory_len(&self) -> usize {
+        self.model.graph.memory_len
+    }
+
+    /// Floats of scratch that [`Policy::act`] needs.
+    pub fn scratch_len(&self) -> usize {
+        self.model.graph.scratch_len
+    }
+
+    /// Forgets an episode. Call it before the first step of each; a memory of zeros is the same.
+    pub fn reset(&self, memory: &mut [f32]) {
+        memory.fill(0.0);
+    }
+
+    /// The greedy action of one agent. Call it once per control step, at the rate of training.
+    ///
+    /// `memory`: at least `memory_len` floats, the agent's own. `scratch`: at least `scratch_len` floats.
+    /// Among available actions with equal Q-values the lowest index wins; a value that is not a number never wins.
+    ///
+    /// # Errors
+    /// If a length or an index is wrong, the observation is not finite, or nothing is available; the memory is then
+    /// unchanged. If no available action's value is a number, the memory has been advanced.
+    pub fn act<'s>(
+        &self,
+        memory: &mut [f32],
+        input: AgentInput<'_>,
+        scratch: &'s mut [f32],
+    ) -> Result<Action<'s>, ActError> {
+        let seen = Seen {
+            obs: input.obs.iter().copied(),
+            last_action: input.last_action,
+            agent_id: input.agent_id,
+            available: input.available.iter().copied(),
+        };
+        self.act_on(memory, seen, scratch)
+    }
+
+    fn act_on<'s>(
+        &self,
+        memory: &mut [f32],
+        seen: Seen<
+            impl ExactSizeIterator<Item = f32> + Clone,
+            impl ExactSizeIterator<Item = bool> + Clone,
+        >,
+        scratch: &'s mut [f32],
+    ) -> Result<Action<'s>, ActError> {
+        let graph = &self.model.graph;
+        let too_short = ActError::Scratch {
+            want: graph.scratch_len,
+            got: scratch.len(),
+        };
+        if memory.len() < graph.memory_len {
+            return Err(ActError::Memory {
+                want: graph.memory_len,
+                got: memory.len(),
+            });
+        }
+        if scratch.len() < graph.scratch_len {
+            return Err(too_short);
+        }
+        seen.check(&self.model.spec)?;
+        seen.encode(
+            &self.model.spec,
+            scratch.get_mut(graph.input.range()).ok_or(too_short)?,
+        );
+        graph.run(memory, scratch).ok_or(too_short)?;
+        let q = scratch.get(graph.q.range()).ok_or(too_short)?;
+        let index = greedy::greedy(q, seen.available).ok_or(ActError::NotANumber)?;
+        Ok(Action { index, q })
+    }
+}
