@@ -1,1 +1,4 @@
-//! Tests.
+//! Contracts between the crates.
+
+mod read_by_tensorboard;
+mod tidy;

@@ -1,7 +1,17 @@
 //! Learns the Double Distillation Network.
-#![warn(missing_docs)]
 
+pub mod checkpoint;
+pub mod commands;
+pub mod config;
 pub mod env;
 pub mod error;
+pub mod eval;
+pub mod learner;
+pub mod metrics;
 pub mod nn;
+pub mod registry;
+pub mod replay;
+pub mod rollout;
 pub mod seed;
+pub mod signal;
+pub mod train;

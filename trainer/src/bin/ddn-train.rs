@@ -1,2 +1,188 @@
-//! x
-fn main() {}
+//! `ddn-train`: arguments in, exit code out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use ddn_trainer::commands::{bench, evaluate, list, train};
+use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
+
+/// Teach a team of agents to cooperate, so that each can act alone.
+#[derive(Parser)]
+#[command(name = "ddn-train", version, after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, \
+    3 environment, 4 diverged, 5 input/output, 6 corrupt input, 130/143 stopped by a signal after saving.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train from a config file.
+    Train {
+        /// A TOML file, for example trainer/configs/quickstart.toml.
+        config: PathBuf,
+        /// Override one key: --set learner.gamma=0.95
+        #[arg(long, value_name = "A.B=C")]
+        set: Vec<String>,
+        /// Run directory; default runs/<config name>.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Print the summary as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go on with a run that was stopped or killed.
+    Resume {
+        /// Its directory.
+        run: PathBuf,
+        /// Print the summary as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Test a trained network greedily.
+    Eval {
+        /// A run or a checkpoint.
+        run: PathBuf,
+        /// How many episodes.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        episodes: u32,
+        /// Which network; default the one that ships.
+        #[arg(long)]
+        network: Option<String>,
+        /// Which episodes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch an episode in the terminal.
+    Play {
+        /// A run or a checkpoint.
+        run: PathBuf,
+        /// Which network; default the one that ships.
+        #[arg(long)]
+        network: Option<String>,
+        /// Which episode.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Milliseconds between frames.
+        #[arg(long, default_value_t = 0)]
+        pace: u64,
+    },
+    /// List environments, schemes and mixers.
+    List {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that an environment keeps its contract.
+    CheckEnv {
+        /// A config file, or the name of an environment.
+        env: String,
+        /// Which episodes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many episodes of random play.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        episodes: u32,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure speed and memory of an experiment.
+    Bench {
+        /// A TOML file.
+        config: PathBuf,
+        /// Override one key.
+        #[arg(long, value_name = "A.B=C")]
+        set: Vec<String>,
+        /// Updates to time, after one to warm up.
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        updates: u32,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DDN_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(Arguments::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("ddn-train: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    let stopped = match command {
+        Command::Train { config, set, out, json } => train::train(&config, &set, out, json)?,
+        Command::Resume { run, json } => train::resume(&run, json)?,
+        Command::Eval { run, episodes, network, seed, json } => {
+            evaluate::evaluate(&run, episodes as usize, network.as_deref(), seed, json)?;
+            None
+        }
+        Command::Play { run, network, seed, pace } => {
+            evaluate::watch(&run, network.as_deref(), seed, Duration::from_millis(pace))?;
+            None
+        }
+        Command::List { json } => {
+            list::list(json);
+            None
+        }
+        Command::CheckEnv { env, seed, episodes, json } => {
+            list::check(&env, seed, episodes as usize, json)?;
+            None
+        }
+        Command::Bench { config, set, updates, json } => {
+            bench::bench(&config, &set, updates as usize, json)?;
+            None
+        }
+    };
+    Ok(stopped.map_or(0, ddn_trainer::signal::Stop::exit_code))
+}
+
+/// The exit code that the first known error of the chain asks for.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(code_of).unwrap_or(1)
+}
+
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
+    use ddn_trainer::error::{ConfigError, EnvError, MetricsError};
+    if let Some(error) = error.downcast_ref::<TrainError>() {
+        return match error {
+            TrainError::Config(error) => code_of(error),
+            TrainError::Env(error) => code_of(error),
+            TrainError::Learn(error) => code_of(error),
+            TrainError::Checkpoint(error) => code_of(error),
+            TrainError::Metrics(error) => code_of(error),
+            TrainError::Exists { .. } | TrainError::NoRun { .. } => Some(2),
+        };
+    }
+    if error.is::<ConfigError>() {
+        return Some(2);
+    }
+    if let Some(error) = error.downcast_ref::<LearnError>() {
+        return match error {
+            LearnError::Env(_) => Some(3),
+            LearnError::Diverged { .. } => Some(4),
+            LearnError::Tensor { .. } => Some(1),
+        };
+    }
+    if let Some(error) = error.downcast_ref::<CheckpointError>() {
+        return Some(match error {
+            CheckpointError::Io { .. } | CheckpointError::Locked { .. } => 5,
+            _ => 6,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<EnvError>() {
+        return Some(if matches!(error, EnvError::Config { .. }) { 2 } else { 3 });
+    }
+    (error.is::<MetricsError>() || error.is::<std::io::Error>()).then_some(5)
+}

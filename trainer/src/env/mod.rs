@@ -6,8 +6,17 @@
 //!
 //! An environment never sees a tensor; it fills flat, row-major buffers that the caller owns.
 
+pub mod check;
+pub mod matrix_game;
+pub mod predator_prey;
+pub mod registry;
+pub mod repeat;
+mod saved;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{CheckReport, check_env};
+pub use self::registry::{Entry, EnvKind, REGISTRY, build, resolve};
 use crate::error::EnvError;
 
 /// Sizes and names that hold for the whole lifetime of an environment.
@@ -117,7 +126,9 @@ pub trait Env: Send {
     /// [`EnvError::Restore`] if the bytes are not of this environment, or it cannot restore.
     fn load(&mut self, saved: &[u8], frame: &mut Frame) -> Result<(), EnvError> {
         let _ = (saved, frame);
-        Err(EnvError::Restore { reason: "this environment cannot save or restore".into() })
+        Err(EnvError::Restore {
+            reason: "this environment cannot save or restore".into(),
+        })
     }
 
     /// The running episode as a person would draw it, a few lines of text.

@@ -1,0 +1,94 @@
+//! Checkpoints: the whole state of a training run, so that it goes on as if it had never stopped.
+
+pub mod state;
+pub mod store;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub use state::{Counters, State};
+
+use crate::config::ExperimentConfig;
+use crate::env::{Env, EnvSpec};
+use crate::error::{CheckpointError, TrainError};
+use crate::learner::scheme::Scheme;
+use crate::nn::params::Values;
+use crate::train::build_scheme;
+
+/// A checkpoint that was read, for whoever wants to play or freeze what was learned.
+pub struct Checkpoint {
+    state: State,
+}
+
+impl Checkpoint {
+    /// Opens a run directory (its newest whole checkpoint) or one checkpoint's directory.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let is_checkpoint = path.join(store::MANIFEST).exists();
+        let files = if is_checkpoint {
+            store::open(path)?
+        } else {
+            let newest = store::newest(path)?;
+            newest.ok_or_else(|| CheckpointError::content(path, "holds no checkpoint of a run"))?.1
+        };
+        Ok(Self { state: State::from_files(path, &files)? })
+    }
+
+    /// The resolved experiment.
+    #[must_use]
+    pub fn config(&self) -> &ExperimentConfig {
+        &self.state.config
+    }
+
+    /// SHA-256 of the resolved experiment.
+    #[must_use]
+    pub fn config_sha256(&self) -> String {
+        self.config().sha256().unwrap_or_default()
+    }
+
+    /// Sizes and names of the environment.
+    #[must_use]
+    pub fn spec(&self) -> &EnvSpec {
+        &self.state.spec
+    }
+
+    /// Environment steps, episodes and updates so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+
+    /// Name of the scheme.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.config().scheme.get("kind").and_then(toml::Value::as_str).unwrap_or_default()
+    }
+
+    /// All networks, with the values of the checkpoint.
+    ///
+    /// # Errors
+    /// If the values do not fit the networks.
+    pub fn scheme_built(&self) -> Result<Box<dyn Scheme>, TrainError> {
+        let mut scheme = build_scheme(self.config())?;
+        self.state.restore(&mut *scheme)?;
+        Ok(scheme)
+    }
+
+    /// `count` environments of the experiment.
+    ///
+    /// # Errors
+    /// If the environment cannot be built.
+    pub fn envs(&self, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
+        crate::train::build_envs(self.config(), count)
+    }
+
+    /// Online parameters whose name begins with `prefix`, named without it.
+    #[must_use]
+    pub fn parameters(&self, prefix: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+        let sets = self.state.params.iter().filter(|(set, _)| set.as_str() != "slow");
+        let all = sets.flat_map(|(_, values): (_, &Values)| values);
+        all.filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone()))).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! What a checkpoint holds, and how it becomes files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::store::Files;
+use crate::config::ExperimentConfig;
+use crate::env::EnvSpec;
+use crate::error::{CheckpointError, During, TrainError};
+use crate::learner::scheme::Scheme;
+use crate::metrics::Positions;
+use crate::nn::params::Values;
+use crate::replay::{Episode, ReplayBuffer};
+
+/// Where a run stands.
+///
+/// There are no random streams in it: every stream is a function of the seed and of one of these
+/// counters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counters {
+    /// Environment steps.
+    pub t_env: u64,
+    /// Episodes collected.
+    pub episode: u64,
+    /// Gradient steps.
+    pub update: u64,
+    /// Episode count at the last copy into the slow networks.
+    pub synced: u64,
+    /// Environment steps from which the next test is due.
+    pub next_test: u64,
+    /// Environment steps from which the next checkpoint is due.
+    pub next_checkpoint: u64,
+    /// Highest test return of the network that ships, as bits of an `f64`.
+    pub best: Option<u64>,
+    /// Sums since the last record, as bits, and how many values they are of.
+    pub means: BTreeMap<String, (u64, u64)>,
+    /// Lengths of the logs.
+    pub positions: Positions,
+    /// Whether training is over.
+    pub done: bool,
+}
+
+/// Everything, as plain data.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The resolved experiment.
+    pub config: ExperimentConfig,
+    /// Sizes of its environment.
+    pub spec: EnvSpec,
+    /// Where the run stands.
+    pub counters: Counters,
+    /// Parameter sets by name.
+    pub params: BTreeMap<String, Values>,
+    /// Optimisers by name: steps and moments.
+    pub optimisers: BTreeMap<String, (u64, Values)>,
+    /// Oldest first.
+    pub replay: Vec<Episode>,
+}
+
+impl State {
+    /// Reads the networks and optimisers of a scheme.
+    ///
+    /// # Errors
+    /// If candle cannot read.
+    pub fn of_scheme(
+        config: &ExperimentConfig,
+        spec: &EnvSpec,
+        counters: &Counters,
+        scheme: &dyn Scheme,
+        replay: &ReplayBuffer,
+    ) -> Result<Self, TrainError> {
+        let mut params = BTreeMap::new();
+        for (name, set) in scheme.params() {
+            params.insert(name.to_owned(), set.values().during("reading parameters")?);
+        }
+        let mut optimisers = BTreeMap::new();
+        for (name, optimiser) in scheme.optimisers() {
+            optimisers.insert(name.to_owned(), optimiser.state().during("reading an optimiser")?);
+        }
+        let (config, spec, counters) = (config.clone(), spec.clone(), counters.clone());
+        Ok(Self { config, spec, counters, params, optimisers, replay: replay.iter().cloned().collect() })
+    }
+
+    /// Puts parameters and optimisers back into a scheme of the same config.
+    ///
+    /// # Errors
+    /// If something is missing, unknown, or of another shape.
+    pub fn restore(&self, scheme: &mut dyn Scheme) -> Result<(), TrainError> {
+        let missing = |what: &str, name: &str| CheckpointError::content(Path::new("checkpoint"), format!("lacks the {what} \"{name}\""));
+        for (name, set) in scheme.params() {
+            let values = self.params.get(name).ok_or_else(|| missing("parameters", name))?;
+            set.set_values(values).during("restoring parameters")?;
+        }
+        for (name, optimiser) in scheme.optimisers_mut() {
+            let (steps, values) = self.optimisers.get(name).ok_or_else(|| missing("optimiser", name))?;
+            optimiser.restore(*steps, values).during("restoring an optimiser")?;
+        }
+        Ok(())
+    }
+
+    /// The files of a checkpoint; equal states give equal bytes.
+    ///
+    /// # Errors
+    /// If something cannot be encoded.
+    pub fn to_files(&self) -> Result<Files, TrainError> {
+        let content = |error: &dyn std::fmt::Display| CheckpointError::content(Path::new("checkpoint"), error.to_string());
+        let json = |value: &dyn erased::Json| value.json().map_err(|error| content(&error));
+        let mut files = vec![
+            ("config.toml".to_owned(), self.config.to_text()?.into_bytes()),
+            ("spec.json".to_owned(), json(&self.spec)?),
+            ("counters.json".to_owned(), json(&self.counters)?),
+        ];
+        for (name, values) in &self.params {
+            files.push((format!("params.{name}.safetensors"), encode(values).map_err(|error| content(&error))?));
+        }
+        for (name, (steps, values)) in &self.optimisers {
+            let mut values = values.clone();
+            // Two floats of 24 bits each hold the count exactly.
+            let halves = vec![(steps >> 24) as f32, (steps & 0xff_ffff) as f32];
+            values.insert("steps".into(), (vec![2], halves));
+            files.push((format!("optimiser.{name}.safetensors"), encode(&values).map_err(|error| content(&error))?));
+        }
+        let replay = postcard::to_stdvec(&self.replay).map_err(|error| content(&error))?;
+        files.push(("replay.bin".to_owned(), replay));
+        Ok(files)
+    }
+
+    /// Reads the files of a checkpoint; `path` names it in messages.
+    ///
+    /// # Errors
+    /// Names the file that is missing or wrong.
+    pub fn from_files(path: &Path, files: &Files) -> Result<Self, CheckpointError> {
+        let wrong = |name: &str, error: &dyn std::fmt::Display| CheckpointError::content(path, format!("{name}: {error}"));
+        let file = |name: &str| {
+            let found = files.iter().find(|(found, _)| found == name);
+            found.map(|(_, bytes)| bytes.as_slice()).ok_or_else(|| wrong(name, &"is missing"))
+        };
+        let text = std::str::from_utf8(file("config.toml")?).map_err(|error| wrong("config.toml", &error))?;
+        let config = ExperimentConfig::from_text(text, "config.toml", &[]).map_err(|error| wrong("config.toml", &error))?;
+        let spec = serde_json::from_slice(file("spec.json")?).map_err(|error| wrong("spec.json", &error))?;
+        let counters = serde_json::from_slice(file("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
+        let replay = postcard::from_bytes(file("replay.bin")?).map_err(|error| wrong("replay.bin", &error))?;
+        let mut params = BTreeMap::new();
+        let mut optimisers = BTreeMap::new();
+        for (name, bytes) in files {
+            let Some(stem) = name.strip_suffix(".safetensors") else { continue };
+            let mut values = decode(bytes).map_err(|error| wrong(name, &error))?;
+            if let Some(set) = stem.strip_prefix("params.") {
+                params.insert(set.to_owned(), values);
+            } else if let Some(optimiser) = stem.strip_prefix("optimiser.") {
+                let (_, halves) = values.remove("steps").ok_or_else(|| wrong(name, &"lacks its step count"))?;
+                let [high, low] = halves[..] else { return Err(wrong(name, &"has a damaged step count")) };
+                optimisers.insert(optimiser.to_owned(), (((high as u64) << 24) + low as u64, values));
+            }
+        }
+        Ok(Self { config, spec, counters, params, optimisers, replay })
+    }
+}
+
+/// JSON of anything, behind one object-safe method.
+mod erased {
+    pub(super) trait Json {
+        fn json(&self) -> serde_json::Result<Vec<u8>>;
+    }
+
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> serde_json::Result<Vec<u8>> {
+            serde_json::to_vec_pretty(self)
+        }
+    }
+}
+
+/// As a safetensors file without metadata, whose writer orders tensors by name: equal values give
+/// equal bytes.
+fn encode(values: &Values) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = values
+        .iter()
+        .map(|(name, (shape, data))| (name, shape, data.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, (*shape).clone(), data)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    safetensors::serialize(views, None)
+}
+
+fn decode(bytes: &[u8]) -> Result<Values, safetensors::SafeTensorError> {
+    let file = safetensors::SafeTensors::deserialize(bytes)?;
+    let numbers = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Ok(file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, (view.shape().to_vec(), numbers(view.data()))))
+        .collect())
+}

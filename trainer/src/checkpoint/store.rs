@@ -1,0 +1,493 @@
+//! Checkpoints as files: whole or absent, whatever happens while they are written.
+//!
+//! ```text
+//! run/
+//!   run.lock                 held while a process writes this run
+//!   best                     the name of the best checkpoint
+//!   ckpt_0000001200/         the files of one checkpoint
+//!     …  MANIFEST.json       format, update, length and SHA-256 of each file; written last
+//!   .tmp-…                   what a killed process left; removed at the next start
+//! ```
+//!
+//! A checkpoint is written beside its place, synced file by file, renamed into place, synced again
+//! and read back; only then are older ones removed. No clock enters its bytes.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::CheckpointError;
+
+/// Version of the layout described above.
+pub const FORMAT: u32 = 1;
+
+/// Name of the manifest inside a checkpoint.
+pub const MANIFEST: &str = "MANIFEST.json";
+
+/// The files of one checkpoint, by name.
+pub type Files = Vec<(String, Vec<u8>)>;
+
+const BEST: &str = "best";
+const LOCK: &str = "run.lock";
+const PREFIX: &str = "ckpt_";
+const TEMPORARY: &str = ".tmp-";
+const REPLACED: &str = ".old-";
+
+type Result<T> = std::result::Result<T, CheckpointError>;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    update: u64,
+    files: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    bytes: u64,
+    sha256: String,
+}
+
+impl Manifest {
+    fn of(update: u64, files: &[(String, Vec<u8>)]) -> Result<Self> {
+        let mut entries = BTreeMap::new();
+        for (name, bytes) in files {
+            check_name(name)?;
+            let entry = Entry { bytes: bytes.len() as u64, sha256: sha256(bytes) };
+            if entries.insert(name.clone(), entry).is_some() {
+                return Err(CheckpointError::Name { name: name.clone(), reason: "it is given twice" });
+            }
+        }
+        Ok(Self { format: FORMAT, update, files: entries })
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers always serialise");
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let reason = if name == MANIFEST {
+        "the manifest has that name"
+    } else if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+        "use ASCII letters, digits, '.', '_' and '-', and begin with no '.'"
+    } else {
+        return Ok(());
+    };
+    Err(CheckpointError::Name { name: name.to_owned(), reason })
+}
+
+/// The directory name of the checkpoint at `update`.
+#[must_use]
+pub fn name(update: u64) -> String {
+    format!("{PREFIX}{update:010}")
+}
+
+/// The update that a directory name stands for; `None` for anything that [`name`] does not write.
+fn update_of(file_name: &str) -> Option<u64> {
+    let update = file_name.strip_prefix(PREFIX)?.parse().ok()?;
+    (name(update) == file_name).then_some(update)
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    move |source| CheckpointError::Io { doing, path, source }
+}
+
+/// File names in `dir`, sorted.
+fn names(dir: &Path) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(failed("list", dir))?;
+    Ok(entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+/// Checkpoints in `dir`, oldest first, unchecked.
+fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found: Vec<_> =
+        names(dir)?.iter().filter_map(|name| Some((update_of(name)?, dir.join(name)))).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Reads the checkpoint at `path`, in the order of its file names.
+///
+/// # Errors
+/// If a file is missing, or any byte differs from what was saved.
+pub fn open(path: &Path) -> Result<Files> {
+    let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
+    let read = |name: &str, limit: Option<u64>| -> Result<Vec<u8>> {
+        let file_path = path.join(name);
+        let missing = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => damaged(format!("{name} is missing")),
+            _ => failed("read", &file_path)(error),
+        };
+        let mut bytes = Vec::new();
+        // One byte past the limit is enough to know that the file is too long.
+        let limit = limit.map_or(u64::MAX, |bytes| bytes.saturating_add(1));
+        let file = File::open(&file_path).map_err(missing)?;
+        file.take(limit).read_to_end(&mut bytes).map_err(failed("read", &file_path))?;
+        Ok(bytes)
+    };
+
+    let bytes = read(MANIFEST, None)?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+    if let Some(found) = value.get("format").and_then(serde_json::Value::as_u64)
+        && found > u64::from(FORMAT)
+    {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        return Err(CheckpointError::Format { path: path.to_owned(), found, known: FORMAT });
+    }
+    let manifest: Manifest =
+        serde_json::from_value(value).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
+    if manifest.to_bytes() != bytes || manifest.format != FORMAT {
+        return Err(damaged(format!("{MANIFEST} was edited")));
+    }
+    let place = path.file_name().and_then(|name| name.to_str()).and_then(update_of);
+    if place.is_some_and(|update| update != manifest.update) {
+        return Err(damaged(format!("{MANIFEST} is that of update {}", manifest.update)));
+    }
+
+    let mut files = Vec::new();
+    for (name, entry) in &manifest.files {
+        check_name(name).map_err(|error| damaged(error.to_string()))?;
+        let bytes = read(name, Some(entry.bytes))?;
+        if bytes.len() as u64 != entry.bytes {
+            let longer = if bytes.len() as u64 > entry.bytes { " or more" } else { "" };
+            let have = bytes.len();
+            return Err(damaged(format!("{name} has {have}{longer} bytes, not {}", entry.bytes)));
+        }
+        if sha256(&bytes) != entry.sha256 {
+            return Err(damaged(format!("the SHA-256 of {name} is not the recorded one")));
+        }
+        files.push((name.clone(), bytes));
+    }
+    Ok(files)
+}
+
+/// The newest valid checkpoint in `dir` and its files; `None` where there is no checkpoint at all.
+///
+/// A damaged one is passed over with a warning.
+///
+/// # Errors
+/// If there are checkpoints but none is valid, one was written by a later release, or the file
+/// system fails.
+pub fn newest(dir: &Path) -> Result<Option<(PathBuf, Files)>> {
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let mut all = list(dir)?;
+    let (tried, mut first) = (all.len(), None);
+    while let Some((_, path)) = all.pop() {
+        match open(&path) {
+            Ok(files) => return Ok(Some((path, files))),
+            Err(CheckpointError::Damaged { path, reason }) => {
+                tracing::warn!("{} is damaged ({reason}): trying the one before it", path.display());
+                first.get_or_insert(reason);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match first {
+        None => Ok(None),
+        Some(newest) => Err(CheckpointError::NoneValid { dir: dir.to_owned(), tried, newest }),
+    }
+}
+
+/// The checkpoint that was marked best, unchecked; `None` where none was.
+///
+/// # Errors
+/// If the mark is there but names no checkpoint.
+pub fn best(dir: &Path) -> Result<Option<PathBuf>> {
+    let mark = dir.join(BEST);
+    let text = match fs::read_to_string(&mark) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &mark)(error)),
+    };
+    match text.trim_end() {
+        name if update_of(name).is_some() && dir.join(name).is_dir() => Ok(Some(dir.join(name))),
+        name => {
+            Err(CheckpointError::Damaged { path: mark, reason: format!("there is no checkpoint {name:?}") })
+        }
+    }
+}
+
+/// Every change to the disk goes through here, so that tests can cut the power at each of them.
+#[derive(Debug, Default)]
+struct Disk {
+    /// Changes that still succeed; `None` for all.
+    left: Cell<Option<usize>>,
+}
+
+impl Disk {
+    fn tick(&self) -> io::Result<()> {
+        match self.left.get() {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the disk is full")),
+            Some(left) => {
+                self.left.set(Some(left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        self.tick().and_then(|()| fs::create_dir(path)).map_err(failed("create", path))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let write = || {
+            self.tick()?;
+            let mut file = File::create_new(path)?;
+            // Two halves, so that a cut can leave a torn file.
+            let (head, tail) = bytes.split_at(bytes.len() / 2);
+            file.write_all(head)?;
+            self.tick()?;
+            file.write_all(tail)?;
+            self.tick()?;
+            file.sync_all()
+        };
+        write().map_err(failed("write", path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        let sync = || File::open(path)?.sync_all();
+        self.tick().and_then(|()| sync()).map_err(failed("sync", path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.tick().and_then(|()| fs::rename(from, to)).map_err(failed("rename", from))
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        let remove = || {
+            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        };
+        self.tick().and_then(|()| remove()).map_err(failed("remove", path))
+    }
+}
+
+/// The one writer of a run directory, from [`Store::open`] until it is dropped.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    keep: usize,
+    disk: Disk,
+    /// The system releases the lock when this is dropped, or the process killed.
+    _lock: File,
+}
+
+impl Store {
+    /// Makes `dir` where it is missing, takes its lock, and removes what a killed process left.
+    ///
+    /// The last `keep` checkpoints are kept (at least one), and the best. Open the store before
+    /// anything else in the directory is changed.
+    ///
+    /// # Errors
+    /// If another process holds the lock, or the directory cannot be written.
+    pub fn open(dir: &Path, keep: usize) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(failed("create", dir))?;
+        let path = dir.join(LOCK);
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(failed("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::Locked { path }),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+        }
+        let store = Self { dir: dir.to_owned(), keep: keep.max(1), disk: Disk::default(), _lock: lock };
+        store.sweep()?;
+        Ok(store)
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes one file of the run directory whole, beside the checkpoints.
+    ///
+    /// # Errors
+    /// If the disk refuses; the file is as it was then.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let temporary = self.dir.join(format!("{TEMPORARY}{}-{name}", std::process::id()));
+        let path = self.dir.join(name);
+        if temporary.exists() {
+            self.disk.remove(&temporary)?;
+        }
+        self.disk.write(&temporary, bytes)?;
+        fs::rename(&temporary, &path).map_err(failed("write", &path))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Removes one file of the run directory, if it is there.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn remove_file(&self, name: &str) -> Result<()> {
+        let path = self.dir.join(name);
+        if path.exists() { self.disk.remove(&path) } else { Ok(()) }
+    }
+
+    /// [`newest`] of this directory.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn newest(&self) -> Result<Option<(PathBuf, Files)>> {
+        newest(&self.dir)
+    }
+
+    /// Saves `files` as the checkpoint of `update`, marks it best if asked to, then removes those
+    /// that are no longer kept. Returns its path.
+    ///
+    /// Saving the same bytes again changes nothing.
+    ///
+    /// # Errors
+    /// If the disk fails at any point, a name is unfit, or a valid checkpoint of a later update is
+    /// there. The checkpoints that were valid before are then still there and valid.
+    pub fn save(&self, update: u64, files: &[(String, Vec<u8>)], is_best: bool) -> Result<PathBuf> {
+        let manifest = Manifest::of(update, files)?;
+        let damaged = self.damaged_after(update)?;
+        let path = self.dir.join(name(update));
+        if !self.holds(&path, &manifest) {
+            let temporary = self.temporary("save")?;
+            if let Err(error) = self.write(&temporary, &manifest, files) {
+                // Gives a full disk its room back; the error that matters is the first.
+                let _ = fs::remove_dir_all(&temporary);
+                return Err(error);
+            }
+            self.put(&temporary, &path)?;
+            open(&path)?;
+        }
+        if is_best {
+            self.mark_best(update)?;
+        }
+        for path in damaged {
+            self.discard(&path)?;
+        }
+        self.prune()?;
+        Ok(path)
+    }
+
+    /// Marks the checkpoint of `update` as the best one; it is kept until another is marked.
+    ///
+    /// # Errors
+    /// If the disk fails; the earlier mark then stands.
+    pub fn mark_best(&self, update: u64) -> Result<()> {
+        let temporary = self.temporary(BEST)?;
+        self.disk.write(&temporary, format!("{}\n", name(update)).as_bytes())?;
+        self.disk.rename(&temporary, &self.dir.join(BEST))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// A free place beside the checkpoints; what an attempt that failed left there goes.
+    fn temporary(&self, purpose: &str) -> Result<PathBuf> {
+        let path = self.dir.join(format!("{TEMPORARY}{}-{purpose}", std::process::id()));
+        if path.exists() {
+            self.disk.remove(&path)?;
+        }
+        Ok(path)
+    }
+
+    fn holds(&self, path: &Path, manifest: &Manifest) -> bool {
+        fs::read(path.join(MANIFEST)).is_ok_and(|bytes| bytes == manifest.to_bytes()) && open(path).is_ok()
+    }
+
+    fn write(&self, dir: &Path, manifest: &Manifest, files: &[(String, Vec<u8>)]) -> Result<()> {
+        self.disk.create_dir(dir)?;
+        for (name, bytes) in files {
+            self.disk.write(&dir.join(name), bytes)?;
+        }
+        self.disk.write(&dir.join(MANIFEST), &manifest.to_bytes())?;
+        self.disk.sync_dir(dir)
+    }
+
+    /// Renames `from` to `path`; what was there steps aside first and comes back if that fails.
+    fn put(&self, from: &Path, path: &Path) -> Result<()> {
+        let aside =
+            path.with_file_name(format!("{REPLACED}{}", path.file_name().unwrap_or_default().display()));
+        if path.exists() {
+            self.disk.rename(path, &aside)?;
+        }
+        if let Err(error) = self.disk.rename(from, path) {
+            if aside.exists() {
+                self.disk.rename(&aside, path)?;
+            }
+            return Err(error);
+        }
+        self.disk.sync_dir(&self.dir)?;
+        if aside.exists() { self.discard(&aside) } else { Ok(()) }
+    }
+
+    /// Later checkpoints, all of them damaged: the run resumed before them.
+    fn damaged_after(&self, update: u64) -> Result<Vec<PathBuf>> {
+        let later = list(&self.dir)?.into_iter().filter(|(other, _)| *other > update);
+        let check = |(_, path): (u64, PathBuf)| match open(&path) {
+            Ok(_) => Err(CheckpointError::Newer { path, update }),
+            Err(CheckpointError::Damaged { .. }) => Ok(path),
+            Err(error) => Err(error),
+        };
+        later.map(check).collect()
+    }
+
+    fn prune(&self) -> Result<()> {
+        let best = match best(&self.dir) {
+            Err(CheckpointError::Damaged { reason, .. }) => {
+                tracing::warn!("the mark of the best checkpoint is void: {reason}");
+                None
+            }
+            other => other?,
+        };
+        let all = list(&self.dir)?;
+        let surplus = all.len().saturating_sub(self.keep);
+        for (_, path) in all.into_iter().take(surplus) {
+            if best.as_ref() != Some(&path) {
+                self.discard(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a directory so that no half of it ever looks like a checkpoint.
+    fn discard(&self, path: &Path) -> Result<()> {
+        let temporary = self.temporary("discard")?;
+        self.disk.rename(path, &temporary)?;
+        self.disk.remove(&temporary)
+    }
+
+    fn sweep(&self) -> Result<()> {
+        for name in names(&self.dir)? {
+            let path = self.dir.join(&name);
+            if name.starts_with(TEMPORARY) {
+                self.disk.remove(&path)?;
+            } else if let Some(original) = name.strip_prefix(REPLACED).map(|name| self.dir.join(name)) {
+                if open(&original).is_ok() {
+                    self.disk.remove(&path)?;
+                } else {
+                    self.put(&path, &original)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

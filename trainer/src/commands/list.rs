@@ -1,0 +1,58 @@
+//! `ddn-train list` and `ddn-train check-env`.
+
+use std::path::Path;
+
+use crate::config::ExperimentConfig;
+use crate::env;
+use crate::env::check::check_env;
+use crate::learner::{mixer, scheme};
+
+/// Prints all environments, schemes and mixers, one per line under their heading.
+#[allow(clippy::print_stdout)]
+pub fn list(json: bool) {
+    let envs: Vec<_> = env::REGISTRY.iter().map(|entry| (entry.name, entry.about)).collect();
+    let schemes: Vec<_> = scheme::REGISTRY.iter().map(|kind| (kind.name, kind.about)).collect();
+    let mixers: Vec<_> = mixer::REGISTRY.iter().map(|kind| (kind.name, kind.about)).collect();
+    let groups = [("environments", envs), ("schemes", schemes), ("mixers", mixers)];
+    if json {
+        let object = |rows: &Vec<(&str, &str)>| {
+            rows.iter().map(|(name, about)| serde_json::json!({"name": name, "about": about})).collect::<Vec<_>>()
+        };
+        let all = groups.iter().map(|(heading, rows)| ((*heading).to_owned(), object(rows).into()));
+        println!("{}", serde_json::Value::Object(all.collect()));
+        return;
+    }
+    for (heading, rows) in groups {
+        println!("{heading}");
+        for (name, about) in rows {
+            println!("  {name:<16} {about}");
+        }
+    }
+}
+
+/// Checks the environment of a config, or of the registry by name.
+///
+/// # Errors
+/// If it breaks its contract.
+#[allow(clippy::print_stdout)]
+pub fn check(what: &str, seed: u64, episodes: usize, json: bool) -> anyhow::Result<()> {
+    let path = Path::new(what);
+    let table = if path.exists() {
+        ExperimentConfig::load(path, &[])?.env
+    } else {
+        toml::Table::from_iter([("kind".to_owned(), toml::Value::String(what.to_owned()))])
+    };
+    let mut env = env::build(&table)?;
+    let report = check_env(&mut *env, seed, episodes)?;
+    if json {
+        let value = serde_json::json!({
+            "env": report.env, "episodes": report.episodes, "steps": report.steps,
+            "steps_per_second": report.steps_per_second, "mean_return": report.mean_return,
+            "mean_length": report.mean_length, "saves": report.saves, "hints": report.hints,
+        });
+        println!("{value}");
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}

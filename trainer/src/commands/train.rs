@@ -1,0 +1,99 @@
+//! `ddn-train train` and `ddn-train resume`.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::report::{self, Summary};
+use super::set_threads;
+use crate::config::ExperimentConfig;
+use crate::metrics::progress::Progress;
+use crate::signal::{Signals, Stop};
+use crate::train::{Outcome, Run};
+
+/// Folder of the `plain` run beside the main one.
+pub const BASELINE: &str = "plain";
+
+/// Starts a run; `out` defaults to `runs/<name of the config>`.
+///
+/// # Errors
+/// If the config is wrong, the directory is taken, or training fails.
+pub fn train(config: &Path, overrides: &[String], out: Option<PathBuf>, json: bool) -> anyhow::Result<Option<Stop>> {
+    let name = config.file_stem().unwrap_or_default();
+    let dir = out.unwrap_or_else(|| Path::new("runs").join(name));
+    let config = ExperimentConfig::load(config, overrides)?;
+    set_threads(&config)?;
+    run(Run::create(config, &dir)?, json)
+}
+
+/// Goes on with a run.
+///
+/// # Errors
+/// If there is no run, or training fails.
+pub fn resume(dir: &Path, json: bool) -> anyhow::Result<Option<Stop>> {
+    let run_here = Run::resume(dir)?;
+    set_threads(run_here.config())?;
+    run(run_here, json)
+}
+
+fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
+    let began = Instant::now();
+    let signals = Signals::install().context("installing signal handlers")?;
+    let progress = Progress::stderr(Duration::from_secs(10));
+    let dir = main.dir();
+    progress.note(&format!("run {}  (tensorboard --logdir {})", dir.display(), dir.display()));
+    if let Some(stop) = train_one(&mut main, &signals, &progress)? {
+        return Ok(Some(stop));
+    }
+    let mut runs = vec![main];
+    if runs[0].config().compare.plain {
+        let side = dir.join(BASELINE);
+        progress.note("now the plain agents at the same steps, for comparison");
+        let mut plain = if side.join(crate::train::CONFIG).exists() {
+            Run::resume(&side)?
+        } else {
+            Run::create(runs[0].config().as_plain()?, &side)?
+        };
+        if let Some(stop) = train_one(&mut plain, &signals, &progress)? {
+            return Ok(Some(stop));
+        }
+        runs.push(plain);
+    }
+    progress.note("final tests");
+    let summary = Summary::of(&runs, began.elapsed().as_secs_f64())?;
+    report::write(&dir, &runs, &summary)?;
+    report::print(&dir, &summary, json)?;
+    Ok(None)
+}
+
+fn train_one(run: &mut Run, signals: &Signals, progress: &Progress) -> anyhow::Result<Option<Stop>> {
+    let outcome = run.train(signals, progress);
+    progress.finish();
+    match outcome? {
+        Outcome::Done => Ok(None),
+        Outcome::Stopped(stop) => {
+            let dir = run.dir();
+            progress.note(&format!(
+                "stopped at t_env {} and saved; `ddn-train resume {}` goes on",
+                run.counters().t_env,
+                dir.strip_suffix_of_baseline().display()
+            ));
+            Ok(Some(stop))
+        }
+    }
+}
+
+/// The directory that a user resumes: a comparison belongs to the run above it.
+trait ResumedAt {
+    fn strip_suffix_of_baseline(&self) -> &Path;
+}
+
+impl ResumedAt for PathBuf {
+    fn strip_suffix_of_baseline(&self) -> &Path {
+        match (self.file_name(), self.parent()) {
+            (Some(name), Some(parent)) if name == BASELINE && parent.join(crate::train::CONFIG).exists() => parent,
+            _ => self,
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Experiments as TOML: loaded, overridden, resolved, saved beside the results.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+use crate::env;
+use crate::error::ConfigError;
+use crate::learner::{mixer, scheme};
+use crate::registry::find;
+
+/// One experiment, with every default written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// All randomness of the run comes from it.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// Environment steps to train for.
+    pub t_max: u64,
+    /// Threads of the kernels; 0 takes all cores. The bits do not depend on it.
+    #[serde(default)]
+    pub threads: usize,
+    /// Where tensors live; `cpu` is the only one there is.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// `kind` names an environment; the other keys are its own.
+    pub env: Table,
+    /// `kind` names a scheme; the other keys are its own.
+    pub scheme: Table,
+    /// `kind` names a mixer; the other keys are its own.
+    pub mixer: Table,
+    /// Collecting episodes.
+    #[serde(default)]
+    pub rollout: RolloutConfig,
+    /// Keeping them.
+    #[serde(default)]
+    pub replay: ReplayConfig,
+    /// Learning from them.
+    #[serde(default)]
+    pub learner: LearnerConfig,
+    /// Greedy tests.
+    #[serde(default)]
+    pub eval: EvalConfig,
+    /// Saving the run.
+    #[serde(default)]
+    pub checkpoint: CheckpointConfig,
+    /// What to train beside, for the summary.
+    #[serde(default)]
+    pub compare: CompareConfig,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn cpu() -> String {
+    "cpu".into()
+}
+
+/// Collecting episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RolloutConfig {
+    /// Environments stepped together.
+    pub envs: usize,
+    /// Exploration at the start.
+    pub epsilon_start: f64,
+    /// Exploration at the end.
+    pub epsilon_finish: f64,
+    /// Environment steps from one to the other, in a straight line.
+    pub epsilon_steps: u64,
+}
+
+impl Default for RolloutConfig {
+    /// PyMARL's schedule; the paper's too.
+    fn default() -> Self {
+        Self { envs: 8, epsilon_start: 1.0, epsilon_finish: 0.05, epsilon_steps: 50_000 }
+    }
+}
+
+impl RolloutConfig {
+    /// ε after `t_env` steps.
+    #[must_use]
+    pub fn epsilon(&self, t_env: u64) -> f64 {
+        let share = (t_env as f64 / self.epsilon_steps.max(1) as f64).min(1.0);
+        self.epsilon_start + (self.epsilon_finish - self.epsilon_start) * share
+    }
+}
+
+/// Keeping episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReplayConfig {
+    /// Episodes kept.
+    pub capacity: usize,
+    /// Episodes per update.
+    pub batch: usize,
+}
+
+impl Default for ReplayConfig {
+    fn default() -> Self {
+        Self { capacity: 5000, batch: 32 }
+    }
+}
+
+/// Learning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LearnerConfig {
+    /// Gradient steps per collected episode.
+    pub updates_per_episode: f64,
+    /// Discount per step.
+    pub gamma: f64,
+    /// The online network picks the next action, the slow one values it.
+    pub double_q: bool,
+    /// Episodes between copies into the slow networks.
+    pub target_interval: u64,
+    /// Largest gradient norm of each optimiser.
+    pub clip: f64,
+}
+
+impl Default for LearnerConfig {
+    fn default() -> Self {
+        Self { updates_per_episode: 1.0, gamma: 0.99, double_q: true, target_interval: 200, clip: 10.0 }
+    }
+}
+
+/// Greedy tests of every network of the scheme.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalConfig {
+    /// Environment steps between tests.
+    pub interval: u64,
+    /// Episodes of each test.
+    pub episodes: usize,
+    /// Episodes of the test after training.
+    pub final_episodes: usize,
+}
+
+impl Default for EvalConfig {
+    fn default() -> Self {
+        Self { interval: 10_000, episodes: 16, final_episodes: 200 }
+    }
+}
+
+/// Saving.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Environment steps between checkpoints.
+    pub interval: u64,
+    /// How many of the newest are kept; the best is kept besides.
+    pub keep: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { interval: 50_000, keep: 2 }
+    }
+}
+
+/// What the summary compares with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompareConfig {
+    /// Train the `plain` scheme with the same mixer, seed and number of steps as well.
+    pub plain: bool,
+}
+
+impl ExperimentConfig {
+    /// Reads a file, applies `--set` overrides, fills in all defaults and checks the values.
+    ///
+    /// # Errors
+    /// Names the file, table or key at fault and what would be right.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })?;
+        Self::from_text(&text, &path.display().to_string(), overrides)
+    }
+
+    /// As [`ExperimentConfig::load`], from text; `origin` names it in messages.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_text(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let parse = |source| ConfigError::Parse { origin: origin.to_owned(), source: Box::new(source) };
+        // The text itself first, so that a message shows the line.
+        let _: Self = toml::from_str(text).map_err(parse)?;
+        let mut table: Table = toml::from_str(text).map_err(parse)?;
+        for text in overrides {
+            set(&mut table, text)?;
+        }
+        let config: Self = table.try_into().map_err(|source| ConfigError::Parse {
+            origin: format!("{origin} with --set"),
+            source: Box::new(source),
+        })?;
+        config.resolve()
+    }
+
+    /// Fills in the defaults of the three tables and checks the values.
+    fn resolve(mut self) -> Result<Self, ConfigError> {
+        self.env = env::resolve(&self.env)?;
+        self.scheme = (find(scheme::REGISTRY, "scheme", &self.scheme)?.resolve)(&self.scheme)?;
+        self.mixer = (find(mixer::REGISTRY, "mixer", &self.mixer)?.resolve)(&self.mixer)?;
+        let check = |ok: bool, key: &str, reason: &str| {
+            if ok { Ok(()) } else { Err(ConfigError::value(key, reason)) }
+        };
+        check(self.device == "cpu", "device", "only \"cpu\" is supported in this version")?;
+        check(self.t_max > 0, "t_max", "must be at least 1")?;
+        check(self.rollout.envs > 0, "rollout.envs", "must be at least 1")?;
+        for (key, value) in [("start", self.rollout.epsilon_start), ("finish", self.rollout.epsilon_finish)] {
+            check((0.0..=1.0).contains(&value), &format!("rollout.epsilon_{key}"), "must be in 0..=1")?;
+        }
+        check(self.replay.batch > 0, "replay.batch", "must be at least 1")?;
+        check(
+            self.replay.capacity >= self.replay.batch,
+            "replay.capacity",
+            "must be at least replay.batch, or learning never starts",
+        )?;
+        let ratio = self.learner.updates_per_episode;
+        check(ratio > 0.0 && ratio.is_finite(), "learner.updates_per_episode", "must be above 0")?;
+        check((0.0..=1.0).contains(&self.learner.gamma), "learner.gamma", "must be in 0..=1")?;
+        check(self.learner.clip > 0.0, "learner.clip", "must be above 0")?;
+        check(self.learner.target_interval > 0, "learner.target_interval", "must be at least 1")?;
+        check(self.eval.interval > 0, "eval.interval", "must be at least 1")?;
+        check(self.eval.episodes > 0, "eval.episodes", "must be at least 1")?;
+        check(self.eval.final_episodes > 0, "eval.final_episodes", "must be at least 1")?;
+        check(self.checkpoint.interval > 0, "checkpoint.interval", "must be at least 1")?;
+        check(self.checkpoint.keep > 0, "checkpoint.keep", "must be at least 1")?;
+        Ok(self)
+    }
+
+    /// As TOML, the form that is saved and hashed.
+    ///
+    /// # Errors
+    /// If a number does not fit TOML.
+    pub fn to_text(&self) -> Result<String, ConfigError> {
+        toml::to_string_pretty(self)
+            .map_err(|source| ConfigError::Unwritable { section: "experiment".into(), source: Box::new(source) })
+    }
+
+    /// SHA-256 of [`ExperimentConfig::to_text`] in hexadecimal digits.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sha256(&self) -> Result<String, ConfigError> {
+        let digest = Sha256::digest(self.to_text()?.as_bytes());
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The same experiment with the `plain` scheme, for comparison.
+    ///
+    /// # Errors
+    /// Never for a resolved config.
+    pub fn as_plain(&self) -> Result<Self, ConfigError> {
+        let scheme = Table::from_iter([("kind".to_owned(), Value::String("plain".into()))]);
+        Self { scheme, compare: CompareConfig::default(), ..self.clone() }.resolve()
+    }
+}
+
+/// Applies `a.b=c` to a table; the value is TOML, or a string where it is none.
+fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
+    let (path, value) = text.split_once('=').ok_or_else(|| ConfigError::Override(text.to_owned()))?;
+    let value = toml::from_str::<Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut parsed| parsed.remove("v"))
+        .unwrap_or_else(|| Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = path.split('.').map(str::trim).collect();
+    let Some(last) = keys.pop().filter(|key| !key.is_empty()) else {
+        return Err(ConfigError::Override(text.to_owned()));
+    };
+    let mut table = table;
+    for key in keys {
+        let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        table = entry
+            .as_table_mut()
+            .ok_or_else(|| ConfigError::value(path, format!("\"{key}\" is not a table")))?;
+    }
+    table.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "t_max = 10\n[env]\nkind = \"matrix-game\"\n[scheme]\nkind = \"ddn\"\n[mixer]\nkind = \"qmix\"\n";
+
+    fn load(overrides: &[&str]) -> Result<ExperimentConfig, ConfigError> {
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        ExperimentConfig::from_text(SMALL, "small.toml", &overrides)
+    }
+
+    #[test]
+    fn a_resolved_config_reads_back_as_itself() {
+        let config = load(&[]).expect("it is whole");
+        let again = ExperimentConfig::from_text(&config.to_text().expect("plain numbers"), "again", &[]);
+        assert_eq!(again.expect("it was written by us"), config);
+    }
+
+    #[test]
+    fn overrides_reach_nested_keys_and_strings() {
+        let config = load(&["scheme.ggn.hyper=8", "mixer.embed=16", "scheme.behaviour=lpn", "seed=7"]);
+        let config = config.expect("all keys exist");
+        assert_eq!(config.seed, 7);
+        assert_eq!(config.mixer["embed"], Value::Integer(16));
+        assert_eq!(config.scheme["behaviour"], Value::String("lpn".into()));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (given, want) in [
+            ("t_mx=3", "t_mx"),
+            ("mixer.embd=3", "embd"),
+            ("scheme.idm.mu=2.0", "scheme.idm.mu"),
+            ("env.kind=chess", "chess"),
+            ("mixer.kind=qmax", "vdn, qmix"),
+            ("device=cuda", "only \"cpu\""),
+            ("replay.batch=0", "replay.batch"),
+            ("rollout=3", "rollout"),
+            ("noequals", "a.b=value"),
+        ] {
+            let config = load(&[given]);
+            let message = match config {
+                Err(error) => error.to_string(),
+                Ok(config) => crate::train::build_scheme(&config).err().expect("must fail").to_string(),
+            };
+            assert!(message.contains(want), "{given}: {message}");
+        }
+    }
+}

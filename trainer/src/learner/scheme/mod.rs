@@ -1,0 +1,174 @@
+//! Schemes: which networks there are, how they are trained, who acts.
+//!
+//! A scheme is one file here and one line in [`REGISTRY`]; any scheme runs with any mixer.
+
+mod ddn;
+mod plain;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Tensor};
+use candle_nn::VarBuilder;
+
+pub use ddn::{Behaviour, Ddn, DdnConfig};
+pub use plain::{Plain, PlainConfig};
+
+use super::agent::{Span, Unroll};
+use super::mixer::{LossTerms, Mixer, MixerShape};
+use super::td::TdConfig;
+use crate::env::EnvSpec;
+use crate::error::{ConfigError, During, LearnError};
+use crate::nn::{Optimiser, Params, Sparse};
+use crate::registry::{Kind, find};
+use crate::replay::{Batch, input_dim};
+use crate::seed::Draw;
+
+/// What one update came to: name to value.
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What every scheme is built from.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// Sizes.
+    pub spec: &'a EnvSpec,
+    /// The `[mixer]` table.
+    pub mixer: &'a toml::Table,
+    /// The run's seed.
+    pub seed: u64,
+    /// f32 to train, f64 to check.
+    pub dtype: DType,
+    /// How targets are made.
+    pub td: TdConfig,
+    /// Largest gradient norm.
+    pub clip: f64,
+}
+
+impl Setting<'_> {
+    /// The mixer that the table names, with its parameters under `vb`.
+    ///
+    /// # Errors
+    /// If the table is wrong.
+    pub fn mixer(&self, hidden: usize, vb: &VarBuilder<'_>) -> Result<Box<dyn Mixer>, ConfigError> {
+        let shape = MixerShape {
+            agents: self.spec.n_agents,
+            actions: self.spec.n_actions(),
+            state: self.spec.state_dim,
+            hidden,
+            input: input_dim(self.spec),
+        };
+        let kind = find(super::mixer::REGISTRY, "mixer", self.mixer)?;
+        (kind.build)(self.mixer, shape, vb)
+    }
+}
+
+/// A way to train a team.
+pub trait Scheme: Send {
+    /// Names of the networks that can act; the decentralised one, which ships, last.
+    fn networks(&self) -> &'static [&'static str];
+
+    /// The network that explores in the next collection.
+    fn behaviour(&self, rng: &mut dyn rand_core::Rng) -> &'static str;
+
+    /// One gradient step on everything that learns.
+    ///
+    /// # Errors
+    /// If candle fails or a gradient is not finite.
+    fn update(&mut self, batch: &Batch, rng: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError>;
+
+    /// Utilities of `network` over a span, for acting and evaluation.
+    ///
+    /// `x` `[B·T·N, I]`, `state` `[B·T, S]`, `start` `[B, N, H]`.
+    ///
+    /// # Errors
+    /// If the rows do not fit the span.
+    fn unroll(
+        &self,
+        network: &str,
+        x: &Sparse,
+        state: &Sparse,
+        span: Span,
+        start: Option<&Tensor>,
+    ) -> candle_core::Result<Unroll>;
+
+    /// Copies the online networks into their slow copies.
+    ///
+    /// # Errors
+    /// If candle cannot copy.
+    fn sync_slow(&self) -> candle_core::Result<()>;
+
+    /// All parameter sets by name, slow copies included.
+    fn params(&self) -> Vec<(&'static str, &Params)>;
+
+    /// All optimisers by name.
+    fn optimisers(&self) -> Vec<(&'static str, &Optimiser)>;
+
+    /// All optimisers by name, to restore them.
+    fn optimisers_mut(&mut self) -> Vec<(&'static str, &mut Optimiser)>;
+}
+
+/// How a `[scheme]` table becomes a scheme.
+pub trait SchemeKind: Scheme + Sized + 'static {
+    /// Name in the config.
+    const NAME: &'static str;
+    /// One line for `ddn-train list`.
+    const ABOUT: &'static str;
+    /// The table without `kind`.
+    type Config: serde::Serialize + serde::de::DeserializeOwned + Default;
+    /// Builds all networks.
+    ///
+    /// # Errors
+    /// If a value cannot work.
+    fn new(config: Self::Config, setting: &Setting<'_>) -> Result<Self, ConfigError>;
+}
+
+type Build = fn(&toml::Table, &Setting<'_>) -> Result<Box<dyn Scheme>, ConfigError>;
+
+/// All schemes, in the order in which `ddn-train list` prints them.
+pub const REGISTRY: &[Kind<Build>] = &[entry::<Plain>(), entry::<Ddn>()];
+
+/// A registry line.
+#[must_use]
+pub const fn entry<S: SchemeKind>() -> Kind<Build> {
+    Kind {
+        name: S::NAME,
+        about: S::ABOUT,
+        resolve: |table| crate::registry::resolve::<S::Config>("scheme", table),
+        build: |table, setting| Ok(Box::new(S::new(crate::registry::typed("scheme", table)?, setting)?)),
+    }
+}
+
+/// The scheme that `table` names.
+///
+/// # Errors
+/// If the table is wrong.
+pub fn build(table: &toml::Table, setting: &Setting<'_>) -> Result<Box<dyn Scheme>, ConfigError> {
+    (find(REGISTRY, "scheme", table)?.build)(table, setting)
+}
+
+/// Adds weighted terms up, notes each by name, and moves the parameters.
+fn minimise(
+    terms: &LossTerms,
+    prefix: &str,
+    optimiser: &mut Optimiser,
+    metrics: &mut Metrics,
+) -> Result<(), LearnError> {
+    let mut total: Option<Tensor> = None;
+    for (name, weight, term) in terms {
+        let value = crate::nn::params::scalar(term).during("reading a loss")?;
+        metrics.insert(format!("loss_{name}"), value);
+        let weighted = (term * *weight).during("weighing a loss")?;
+        total = Some(match total {
+            Some(total) => (total + weighted).during("adding losses")?,
+            None => weighted,
+        });
+    }
+    let Some(total) = total else { return Ok(()) };
+    let norm = optimiser.step(&total).during("backward pass")?;
+    metrics.insert(format!("grad_norm_{prefix}"), norm);
+    Ok(())
+}
+
+/// A coin for a scheme that mixes behaviours.
+fn coin(rng: &mut dyn rand_core::Rng) -> bool {
+    rng.below(2) == 0
+}

@@ -1,0 +1,148 @@
+//! Temporal differences: greedy actions, targets, masks. The only place that bootstraps.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::agent::Unroll;
+use super::mixer::{JointStep, LossTerms, Mixer, TdBatch};
+use crate::nn::Sparse;
+use crate::replay::Batch;
+
+/// How targets are made.
+#[derive(Clone, Copy, Debug)]
+pub struct TdConfig {
+    /// Discount per step.
+    pub gamma: f64,
+    /// The online network picks the next action, the slow one values it.
+    pub double_q: bool,
+}
+
+/// What a TD problem came to, for the log and for tests.
+pub struct TdOutcome {
+    /// Terms to minimise.
+    pub losses: LossTerms,
+    /// y, `[B, T, K]`.
+    pub target: Tensor,
+    /// Mean of y over existing steps.
+    pub target_mean: f64,
+}
+
+/// Greedy choices per agent row: index and value of the highest available utility.
+///
+/// Ties go to the lowest index; NaN never wins.
+#[must_use]
+pub fn greedy_rows(q: &[f64], available: &[bool], actions: usize) -> (Vec<u32>, Vec<f64>) {
+    q.chunks_exact(actions)
+        .zip(available.chunks_exact(actions))
+        .map(|(q, available)| {
+            let mut best = (0, f64::NEG_INFINITY);
+            for (action, (&q, &yes)) in q.iter().zip(available).enumerate() {
+                if yes && q > best.1 {
+                    best = (action as u32, q);
+                }
+            }
+            best
+        })
+        .unzip()
+}
+
+/// Values of `q` `[B, F, N, A]` as numbers.
+fn numbers(q: &Tensor) -> Result<Vec<f64>> {
+    q.flatten_all()?.to_dtype(DType::F64)?.to_vec1()
+}
+
+/// The rows of frames `range` out of `frames` per episode, for one row per frame.
+fn frames_of(state: &Sparse, frames: usize, range: std::ops::Range<usize>) -> Sparse {
+    let episodes = state.rows() / frames.max(1);
+    state.select((0..episodes).flat_map(|b| range.clone().map(move |t| b * frames + t)))
+}
+
+/// Builds the TD problem of `batch` and asks the mixer for its losses.
+///
+/// `online` and `slow` are unrolled over all T + 1 frames; `reward` `[B, T]` includes intrinsic
+/// reward. `y = r + γ · (1 - terminated) · Q⁻_tot(s', greedy')`.
+///
+/// # Errors
+/// If the shapes disagree.
+///
+/// Paper: arXiv 2502.03125, Eq. (1) and (5); `docs/paper.md`, reading 1.
+pub fn td_losses(
+    batch: &Batch,
+    reward: &[f64],
+    (online, mixer): (&Unroll, &dyn Mixer),
+    (slow, slow_mixer): (&Unroll, &dyn Mixer),
+    config: TdConfig,
+) -> Result<TdOutcome> {
+    let (b, t, n, a) = (batch.episodes, batch.steps, batch.agents, batch.actions_each);
+    let frames = t + 1;
+    let dtype = online.q.dtype();
+    let cpu = &Device::Cpu;
+    let floats =
+        |data: Vec<f64>, shape: (usize, usize, usize)| Tensor::from_vec(data, shape, cpu)?.to_dtype(dtype);
+
+    let (best, best_q) = greedy_rows(&numbers(&online.q)?, &batch.available, a);
+    let slow_q = numbers(&slow.q)?;
+    let (slow_best, slow_max) = greedy_rows(&slow_q, &batch.available, a);
+
+    // Next frames: the slow network's value of the chosen actions.
+    let choice = if config.double_q { &best } else { &slow_best };
+    let next = |values: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        let row = |b: usize, t: usize, i: usize| (b * frames + t + 1) * n + i;
+        (0..b * t * n).map(|k| values(row(k / (t * n), k / n % t, k % n))).collect()
+    };
+    let next_q = floats(next(&|row| slow_q[row * a + choice[row] as usize]), (b, t, n))?;
+    let next_max = floats(next(&|row| slow_max[row]), (b, t, n))?;
+    let next_actions: Vec<u32> = next(&|row| f64::from(choice[row])).into_iter().map(|v| v as u32).collect();
+    let next_actions = Tensor::from_vec(next_actions, (b, t, n), cpu)?;
+    let next_state = frames_of(&batch.state, frames, 1..frames);
+    let bootstrap = slow_mixer.bootstrap(&JointStep {
+        span: 1..frames,
+        q_taken: &next_q,
+        q_max: &next_max,
+        actions: &next_actions,
+        hidden: &slow.hidden.narrow(1, 1, t)?,
+        state: &next_state,
+        agent_inputs: &batch.inputs,
+    })?;
+    let keep: Vec<f64> = batch.terminated.iter().map(|&end| config.gamma * f64::from(1.0 - end)).collect();
+    let reward = floats(reward.to_vec(), (b, t, 1))?;
+    let target = floats(keep, (b, t, 1))?.broadcast_mul(&bootstrap)?.broadcast_add(&reward)?.detach();
+    let mask = floats(batch.mask.iter().map(|&m| f64::from(m)).collect(), (b, t, 1))?;
+
+    // Frames 0..T of the online network, with gradients where they matter.
+    let mut taken = vec![0_u32; b * frames * n];
+    for (k, &action) in batch.actions.iter().enumerate() {
+        taken[(k / (t * n) * frames + k / n % t) * n + k % n] = action;
+    }
+    let pick = |index: Vec<u32>| -> Result<(Tensor, Tensor)> {
+        let index = Tensor::from_vec(index, (b, frames, n, 1), cpu)?;
+        let q = online.q.gather(&index, 3)?.squeeze(3)?.narrow(1, 0, t)?;
+        Ok((q, index.squeeze(3)?.narrow(1, 0, t)?))
+    };
+    let (q_taken, actions) = pick(taken)?;
+    let (q_greedy, greedy_actions) = pick(best)?;
+    let q_max = floats(best_q, (b, frames, n))?.narrow(1, 0, t)?;
+    let hidden = online.hidden.narrow(1, 0, t)?;
+    let state = frames_of(&batch.state, frames, 0..t);
+    let step = |q_taken, actions| JointStep {
+        span: 0..t,
+        q_taken,
+        q_max: &q_max,
+        actions,
+        hidden: &hidden,
+        state: &state,
+        agent_inputs: &batch.inputs,
+    };
+    let td = TdBatch {
+        target: &target,
+        mask: &mask,
+        taken: step(&q_taken, &actions),
+        greedy: step(&q_greedy, &greedy_actions),
+        slow: slow_mixer,
+    };
+    let losses = mixer.losses(&td)?;
+    let target_mean = {
+        let target = target.broadcast_mul(&mask)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        target / batch.filled().max(1.0)
+    };
+    Ok(TdOutcome { losses, target, target_mean })
+}

@@ -1,0 +1,71 @@
+//! Replay: a ring of whole episodes, sampled uniformly.
+
+mod batch;
+mod episode;
+
+use std::collections::VecDeque;
+
+pub use batch::{Batch, input_dim, push_input};
+pub use episode::{Episode, PackedRows};
+
+use crate::seed::Draw;
+
+/// The newest episodes, first in first out.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayBuffer {
+    capacity: usize,
+    episodes: VecDeque<Episode>,
+}
+
+impl ReplayBuffer {
+    /// Room for `capacity` episodes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, episodes: VecDeque::new() }
+    }
+
+    /// Adds one, dropping the oldest when full.
+    pub fn push(&mut self, episode: Episode) {
+        if self.episodes.len() == self.capacity {
+            self.episodes.pop_front();
+        }
+        self.episodes.push_back(episode);
+    }
+
+    /// Episodes held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.episodes.len()
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.episodes.is_empty()
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Episode> {
+        self.episodes.iter()
+    }
+
+    /// Bytes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.iter().map(Episode::bytes).sum()
+    }
+
+    /// `count` different episodes, each set equally likely; `None` while fewer are held.
+    pub fn sample(&self, count: usize, rng: &mut impl Draw) -> Option<Vec<&Episode>> {
+        if self.len() < count {
+            return None;
+        }
+        // Floyd's method: `count` draws whatever the size of the buffer.
+        let mut chosen: Vec<usize> = Vec::with_capacity(count);
+        for last in self.len() - count..self.len() {
+            let index = rng.below(last + 1);
+            chosen.push(if chosen.contains(&index) { last } else { index });
+        }
+        Some(chosen.into_iter().map(|index| &self.episodes[index]).collect())
+    }
+}

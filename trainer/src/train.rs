@@ -1,0 +1,299 @@
+//! The training loop: collect, learn, test, save.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::DType;
+
+use crate::checkpoint::store::Store;
+use crate::checkpoint::{Counters, State};
+use crate::config::ExperimentConfig;
+use crate::env::{self, Env, EnvSpec};
+use crate::error::{ConfigError, During, LearnError, TrainError};
+use crate::eval;
+use crate::learner::scheme::{self, Scheme, Setting};
+use crate::learner::td::TdConfig;
+use crate::metrics::progress::Progress;
+use crate::metrics::{self, Record, Recorder};
+use crate::replay::{Batch, ReplayBuffer};
+use crate::rollout::{Plan, Player, play};
+use crate::seed::stream;
+use crate::signal::{Signals, Stop};
+
+/// Name of the saved experiment in a run directory.
+pub const CONFIG: &str = "config.toml";
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were made.
+    Done,
+    /// A signal came; everything is saved.
+    Stopped(Stop),
+}
+
+/// The experiment's networks, freshly initialised.
+///
+/// # Errors
+/// If a table of the config is wrong.
+pub fn build_scheme(config: &ExperimentConfig) -> Result<Box<dyn Scheme>, ConfigError> {
+    build_scheme_as(config, env::build(&config.env)?.spec(), DType::F32)
+}
+
+/// [`build_scheme`] for a given environment, in f32 or f64.
+///
+/// # Errors
+/// As there.
+pub fn build_scheme_as(config: &ExperimentConfig, spec: &EnvSpec, dtype: DType) -> Result<Box<dyn Scheme>, ConfigError> {
+    let td = TdConfig { gamma: config.learner.gamma, double_q: config.learner.double_q };
+    let setting = Setting { spec, mixer: &config.mixer, seed: config.seed, dtype, td, clip: config.learner.clip };
+    scheme::build(&config.scheme, &setting)
+}
+
+/// `count` environments of the experiment.
+///
+/// # Errors
+/// If the environment cannot be built.
+pub fn build_envs(config: &ExperimentConfig, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
+    (0..count).map(|_| Ok(env::build(&config.env)?)).collect()
+}
+
+/// One training run and its directory.
+pub struct Run {
+    config: ExperimentConfig,
+    spec: EnvSpec,
+    envs: Vec<Box<dyn Env>>,
+    scheme: Box<dyn Scheme>,
+    replay: ReplayBuffer,
+    counters: Counters,
+    recorder: Recorder,
+    store: Store,
+}
+
+impl Run {
+    /// A new run in `dir`, which must not hold one yet.
+    ///
+    /// # Errors
+    /// If the directory is in use or the config cannot be built.
+    pub fn create(config: ExperimentConfig, dir: &Path) -> Result<Self, TrainError> {
+        let store = Store::open(dir, config.checkpoint.keep)?;
+        if dir.join(CONFIG).exists() {
+            return Err(TrainError::Exists { dir: dir.to_owned() });
+        }
+        let scheme = build_scheme(&config)?;
+        let envs = build_envs(&config, config.rollout.envs)?;
+        store.write_file(CONFIG, config.to_text()?.as_bytes())?;
+        let recorder = Recorder::create(dir)?;
+        let mut run = Self {
+            spec: envs[0].spec().clone(),
+            replay: ReplayBuffer::new(config.replay.capacity),
+            counters: Counters { next_checkpoint: config.checkpoint.interval, ..Counters::default() },
+            config,
+            envs,
+            scheme,
+            recorder,
+            store,
+        };
+        run.save(false)?;
+        Ok(run)
+    }
+
+    /// Takes up the run in `dir` at its newest whole checkpoint, or from the start where it was
+    /// stopped before the first.
+    ///
+    /// # Errors
+    /// If `dir` holds no run, or another process writes it.
+    pub fn resume(dir: &Path) -> Result<Self, TrainError> {
+        if !dir.join(CONFIG).exists() {
+            return Err(TrainError::NoRun { dir: dir.to_owned() });
+        }
+        let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
+        let store = Store::open(dir, saved.checkpoint.keep)?;
+        let Some((path, files)) = store.newest()? else {
+            store.remove_file(CONFIG)?;
+            for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
+                store.remove_file(log)?;
+            }
+            drop(store);
+            return Self::create(saved, dir);
+        };
+        let state = State::from_files(&path, &files)?;
+        let mut scheme = build_scheme(&state.config)?;
+        state.restore(&mut *scheme)?;
+        let envs = build_envs(&state.config, state.config.rollout.envs)?;
+        let mut replay = ReplayBuffer::new(state.config.replay.capacity);
+        state.replay.into_iter().for_each(|episode| replay.push(episode));
+        let recorder = Recorder::resume(dir, &state.counters.positions)?;
+        let State { config, spec, counters, .. } = state;
+        Ok(Self { config, spec, envs, scheme, replay, counters, recorder, store })
+    }
+
+    /// Trains until all steps are made or a signal comes.
+    ///
+    /// # Errors
+    /// If an environment fails, learning diverges, or a file cannot be written; the last
+    /// checkpoint is intact then.
+    pub fn train(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
+        progress.start(self.counters.t_env, self.config.t_max);
+        let began = (Instant::now(), self.counters.t_env);
+        while self.counters.t_env < self.config.t_max {
+            self.collect()?;
+            for _ in 0..self.updates_due() {
+                self.learn()?;
+            }
+            if self.counters.t_env >= self.counters.next_test || self.counters.t_env >= self.config.t_max {
+                self.test(progress, began)?;
+            }
+            if let Some(stop) = signals.stop() {
+                self.save(false)?;
+                return Ok(Outcome::Stopped(stop));
+            }
+            if self.counters.t_env >= self.counters.next_checkpoint || signals.take_save() {
+                self.counters.next_checkpoint = next(self.counters.t_env, self.config.checkpoint.interval);
+                self.save(false)?;
+            }
+            self.show(progress);
+        }
+        if !self.counters.done {
+            self.counters.done = true;
+            self.save(false)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// One wave of episodes into the replay.
+    fn collect(&mut self) -> Result<(), TrainError> {
+        let (seed, first) = (self.config.seed, self.counters.episode);
+        let epsilon = self.config.rollout.epsilon(self.counters.t_env);
+        let network = self.scheme.behaviour(&mut stream(seed, &format!("behaviour/{first}")));
+        let plan = Plan { seed, purpose: "env", first, count: self.envs.len(), epsilon, record: false };
+        for played in play(Player::Network(&*self.scheme, network), &mut self.envs, &plan)? {
+            self.counters.t_env += played.episode.len() as u64;
+            self.counters.episode += 1;
+            self.note("train_return", f64::from(played.episode.total()));
+            self.note("train_length", played.episode.len() as f64);
+            if let Some(won) = played.won {
+                self.note("train_won", f64::from(u8::from(won)));
+            }
+            self.replay.push(played.episode);
+        }
+        Ok(())
+    }
+
+    /// Gradient steps that the episodes so far have earned and that were not made yet.
+    fn updates_due(&self) -> u64 {
+        let counted = (self.counters.episode + 1).saturating_sub(self.config.replay.batch as u64);
+        let earned = (counted as f64 * self.config.learner.updates_per_episode).floor() as u64;
+        earned.saturating_sub(self.counters.update)
+    }
+
+    fn learn(&mut self) -> Result<(), TrainError> {
+        let (seed, update) = (self.config.seed, self.counters.update);
+        let mut rng = stream(seed, &format!("replay/{update}"));
+        let Some(episodes) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(()) };
+        let batch = Batch::new(&self.spec, &episodes);
+        let metrics = self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}")))?;
+        self.counters.update += 1;
+        if let Some((what, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(LearnError::Diverged { update, what: what.clone(), value }.into());
+        }
+        for (name, value) in metrics {
+            self.note(&name, value);
+        }
+        if self.counters.episode - self.counters.synced >= self.config.learner.target_interval {
+            self.scheme.sync_slow().during("copying into the slow networks")?;
+            self.counters.synced = self.counters.episode;
+        }
+        Ok(())
+    }
+
+    /// Greedy tests of every network, and one record.
+    fn test(&mut self, progress: &Progress, began: (Instant, u64)) -> Result<(), TrainError> {
+        let (seed, episodes) = (self.config.seed, self.config.eval.episodes);
+        let mut values = self.take_means();
+        values.insert("epsilon".into(), self.config.rollout.epsilon(self.counters.t_env));
+        let mut shipped = f64::NEG_INFINITY;
+        for network in self.scheme.networks() {
+            let score = eval::greedy(&*self.scheme, network, &mut self.envs, (seed, "test", episodes))?;
+            values.insert(format!("test_{network}_return"), score.mean);
+            values.insert(format!("test_{network}_length"), score.length);
+            if let Some(won) = score.won {
+                values.insert(format!("test_{network}_won"), won);
+            }
+            shipped = score.mean;
+        }
+        let Counters { t_env, episode, update, .. } = self.counters;
+        let seconds = began.0.elapsed().as_secs_f64();
+        let steps_per_s = (t_env - began.1) as f64 / seconds.max(1e-9);
+        let timing = BTreeMap::from([("seconds".to_owned(), seconds), ("steps_per_s".to_owned(), steps_per_s)]);
+        self.recorder.write_timing(&Record { t_env, episode, update, values: timing })?;
+        let record = Record { t_env, episode, update, values };
+        self.recorder.write(&record)?;
+        let returns = record.values.iter().filter(|(name, _)| name.ends_with("_return"));
+        let line = returns.map(|(name, value)| format!("{name} {value:.2}")).collect::<Vec<_>>().join("  ");
+        progress.note(&format!("t_env {t_env}  {line}"));
+        self.counters.next_test = next(t_env, self.config.eval.interval);
+        if self.counters.best.is_none_or(|best| shipped > f64::from_bits(best)) {
+            self.counters.best = Some(shipped.to_bits());
+            self.save(true)?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint of this moment.
+    fn save(&mut self, is_best: bool) -> Result<(), TrainError> {
+        self.counters.positions = self.recorder.positions()?;
+        let state = State::of_scheme(&self.config, &self.spec, &self.counters, &*self.scheme, &self.replay)?;
+        self.store.save(self.counters.update, &state.to_files()?, is_best)?;
+        Ok(())
+    }
+
+    fn show(&self, progress: &Progress) {
+        let mean = |name: &str| {
+            self.counters.means.get(name).map_or(0.0, |&(sum, count)| f64::from_bits(sum) / count as f64)
+        };
+        progress.update(self.counters.t_env, &[("train return", mean("train_return"))]);
+    }
+
+    /// Adds to the mean of `name` since the last record.
+    fn note(&mut self, name: &str, value: f64) {
+        let (sum, count) = self.counters.means.entry(name.to_owned()).or_default();
+        *sum = (f64::from_bits(*sum) + value).to_bits();
+        *count += 1;
+    }
+
+    fn take_means(&mut self) -> BTreeMap<String, f64> {
+        let means = std::mem::take(&mut self.counters.means);
+        means.into_iter().map(|(name, (sum, count))| (name, f64::from_bits(sum) / count as f64)).collect()
+    }
+
+    /// The networks as they are now.
+    #[must_use]
+    pub fn scheme(&self) -> &dyn Scheme {
+        &*self.scheme
+    }
+
+    /// The experiment.
+    #[must_use]
+    pub fn config(&self) -> &ExperimentConfig {
+        &self.config
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.store.dir().to_owned()
+    }
+}
+
+/// The first multiple of `interval` after `t_env`.
+fn next(t_env: u64, interval: u64) -> u64 {
+    (t_env / interval + 1) * interval
+}
