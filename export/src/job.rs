@@ -5,9 +5,9 @@ use crate::exporter::{self, Exporter};
 use crate::frozen::Frozen;
 use crate::publish::Output;
 use crate::record::Recording;
+use crate::replay;
 use crate::safetensors::{self, Safetensors};
 use crate::verify::{self, REFERENCE, Report, Runtime, compare};
-use crate::replay;
 
 /// A trained team, as far as the exporter needs it.
 pub trait Trained {

@@ -51,5 +51,6 @@ pub mod publish;
 pub mod record;
 pub mod replay;
 pub mod safetensors;
+pub mod source;
 pub mod spec;
 pub mod verify;

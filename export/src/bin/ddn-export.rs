@@ -8,11 +8,11 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use ddn_export::error::ExportError;
+use ddn_export::inspect;
 use ddn_export::job::{self, Job};
 use ddn_export::publish::publish;
 use ddn_export::source::Source;
 use ddn_export::verify::{Report, refuse};
-use ddn_export::inspect;
 
 /// Freezes the local policy network of a trained team and writes it for other programs.
 ///
@@ -44,7 +44,7 @@ struct Export {
     /// Formats to write.
     #[arg(long, value_delimiter = ',', default_value = "safetensors,onnx")]
     to: Vec<String>,
-    /// Folder for the files [default: RUN_OR_CHECKPOINT/export].
+    /// Folder for the files [default: `export` in the run's folder].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Replay recorded episodes through every engine first; write nothing if one disagrees.
@@ -55,8 +55,12 @@ struct Export {
         value_parser = clap::value_parser!(u32).range(1..))]
     episodes: u32,
     /// Engines to hold to the trained network, which is `candle`.
-    #[arg(long, value_delimiter = ',', requires = "verify",
-        default_value = "candle,runtime,onnxruntime,tract")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "verify",
+        default_value = "candle,runtime,onnxruntime,tract"
+    )]
     engines: Vec<String>,
     /// Write N recorded agent episodes as well, for a replay on a device.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -92,12 +96,13 @@ fn export(args: &Export) -> Result<()> {
         episodes: usize::try_from(args.episodes)?,
         record: usize::try_from(args.record)?,
     };
-    let outcome = job::run(&job, &Source::open(input)?)?;
+    let source = Source::open(input)?;
+    let outcome = job::run(&job, &source)?;
     let mut out = std::io::stdout().lock();
     if !args.json {
         print_reports(&mut out, &outcome.reports)?;
     }
-    let dir = args.out.clone().unwrap_or_else(|| input.join("export"));
+    let dir = args.out.clone().unwrap_or_else(|| source.default_out());
     let written = publish(&dir, &outcome.outputs, &outcome.reports);
     let paths = written.as_deref().unwrap_or_default();
     if args.json {
@@ -145,7 +150,14 @@ fn print_reports(out: &mut impl std::io::Write, reports: &[Report]) -> Result<()
         writeln!(
             out,
             "{}: first mismatch in episode {}, step {}, agent {}: |dQ| {:.3e} (allowed {:.1e}), action {} instead of {}",
-            r.engine, first.episode, first.step, first.agent, first.difference, first.tolerance, first.got, first.want
+            r.engine,
+            first.episode,
+            first.step,
+            first.agent,
+            first.difference,
+            first.tolerance,
+            first.got,
+            first.want
         )?;
     }
     Ok(())

@@ -63,8 +63,7 @@ impl Engine for Runtime {
                 available: &step.available[agent_id * a..][..a],
             };
             let memory = &mut self.memory[agent_id * self.memory_len..][..self.memory_len];
-            let action =
-                policy.act(memory, input, &mut self.scratch).map_err(|e| failed("running", e))?;
+            let action = policy.act(memory, input, &mut self.scratch).map_err(|e| failed("running", e))?;
             answer.q.extend_from_slice(action.q);
             answer.action.push(action.index);
         }

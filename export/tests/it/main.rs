@@ -3,6 +3,6 @@
 mod bytes;
 mod common;
 mod engines;
-mod onnxruntime;
 mod job;
+mod onnxruntime;
 mod publish;
