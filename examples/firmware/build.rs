@@ -15,9 +15,10 @@ fn main() {
         ("DDN_EPISODES", "episodes"),
         ("DDN_REFERENCE", "reference"),
     ] {
-        let path = env::var(variable)
-            .unwrap_or_else(|_| format!("{here}/assets/{default}.safetensors"));
-        let path = fs::canonicalize(&path).unwrap_or_else(|error| panic!("{variable}={path}: {error}"));
+        let path =
+            env::var(variable).unwrap_or_else(|_| format!("{here}/assets/{default}.safetensors"));
+        let path =
+            fs::canonicalize(&path).unwrap_or_else(|error| panic!("{variable}={path}: {error}"));
         println!("cargo::rustc-env={variable}_FILE={}", path.display());
         println!("cargo::rerun-if-changed={}", path.display());
         println!("cargo::rerun-if-env-changed={variable}");

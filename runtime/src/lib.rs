@@ -47,9 +47,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
-extern crate std;
-
 pub mod error;
 mod kernel;
 pub mod model;

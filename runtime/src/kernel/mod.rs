@@ -9,8 +9,6 @@ mod leaky_relu;
 mod linear;
 pub mod math;
 mod relu;
-#[cfg(test)]
-mod tests;
 
 use crate::error::LayerFault;
 use crate::model::archive::Archive;

@@ -8,6 +8,7 @@ use core::ops::Range;
 use heapless::Vec;
 
 use super::archive::Archive;
+use super::split::{cut, split};
 use crate::error::{LayerFault, ModelError};
 use crate::kernel::{Layer, MAX_INPUTS, Parts};
 
@@ -72,7 +73,7 @@ impl<'m> Graph<'m> {
             memory_len: 0,
             scratch_len: input_dim,
         };
-        for (layer, text) in text.split(';').enumerate() {
+        for (layer, text) in split(text, b';').enumerate() {
             graph
                 .push(text, archive, &mut slots)
                 .map_err(|fault| ModelError::Layer { layer, fault })?;
@@ -93,12 +94,12 @@ impl<'m> Graph<'m> {
         archive: &Archive<'m>,
         slots: &mut [Option<Span>; MAX_SLOTS],
     ) -> Result<(), LayerFault> {
-        let (kind, rest) = text.split_once(':').ok_or(LayerFault::Syntax)?;
-        let (from, to) = rest.split_once('>').ok_or(LayerFault::Syntax)?;
-        let (to, name) = to.split_once(':').unwrap_or((to, ""));
+        let (kind, rest) = cut(text, b':').ok_or(LayerFault::Syntax)?;
+        let (from, to) = cut(rest, b'>').ok_or(LayerFault::Syntax)?;
+        let (to, name) = cut(to, b':').unwrap_or((to, ""));
 
         let mut inputs = Vec::<Span, MAX_INPUTS>::new();
-        for number in from.split(',') {
+        for number in split(from, b',') {
             let span = slots
                 .get(slot(number)?)
                 .copied()

@@ -11,8 +11,7 @@ pub(crate) mod header;
 pub(crate) mod matrix;
 pub(crate) mod recording;
 pub(crate) mod spec;
-#[cfg(test)]
-mod tests;
+mod split;
 
 pub use archive::{MAX_HEADER, MAX_METADATA, MAX_TENSORS};
 pub use graph::{MAX_LAYERS, MAX_SLOTS};

@@ -4,6 +4,7 @@ use heapless::Vec;
 
 use super::archive::Archive;
 use super::header::Text;
+use super::split::{cut, split};
 use crate::error::ModelError;
 
 /// Version of the file format this crate reads, the value of `ddn.format`. See `docs/format.md`.
@@ -62,7 +63,7 @@ impl<'m> AgentSpec<'m> {
 
     /// The actions' names, `n_actions` of them.
     pub fn actions(&self) -> impl Iterator<Item = &'m str> + use<'m> {
-        self.actions.split(',')
+        split(self.actions, b',')
     }
 
     /// How an observation is laid out, in words; empty if the file does not say.
@@ -102,13 +103,13 @@ impl<'m> AgentSpec<'m> {
             return Err(ModelError::Value { key: "ddn.gates" });
         }
         let actions = required(archive, "ddn.actions")?;
-        if actions.split(',').any(str::is_empty) {
+        if split(actions, b',').any(str::is_empty) {
             return Err(ModelError::Value { key: "ddn.actions" });
         }
         let text = |key| archive.metadata(key).unwrap_or(Text::EMPTY);
         let mut spec = Self {
             obs_dim: 0,
-            n_actions: actions.split(',').count(),
+            n_actions: split(actions, b',').count(),
             n_agents: natural(required(archive, "ddn.agents")?)
                 .ok_or(ModelError::Value { key: "ddn.agents" })?,
             inputs: Vec::new(),
@@ -118,7 +119,7 @@ impl<'m> AgentSpec<'m> {
             config: text("ddn.config"),
             contract: text("ddn.contract"),
         };
-        for input in required(archive, "ddn.inputs")?.split(',') {
+        for input in split(required(archive, "ddn.inputs")?, b',') {
             spec.push(input)
                 .ok_or(ModelError::Value { key: "ddn.inputs" })?;
         }
@@ -127,7 +128,7 @@ impl<'m> AgentSpec<'m> {
 
     /// Adds `part:width`, each part once and with the width the counts ask for.
     fn push(&mut self, input: &str) -> Option<()> {
-        let (name, width) = input.split_once(':')?;
+        let (name, width) = cut(input, b':')?;
         let width = natural(width)?;
         let (part, want) = match name {
             "obs" => (Part::Obs, width),

@@ -10,8 +10,6 @@ mod greedy;
 mod input;
 mod memory;
 mod self_test;
-#[cfg(test)]
-mod tests;
 
 pub use input::AgentInput;
 pub use memory::Memory;
