@@ -38,6 +38,7 @@ impl Runtime {
             let tested = policy.self_test(&mut memory, &mut scratch);
             tested.map_err(|e| failed("testing itself", e))?;
         }
+        drop(policy);
         Ok(Self { spec: frozen.spec.clone(), memory_len, memory, scratch, file })
     }
 }
