@@ -1,2 +1,164 @@
-//! x
-fn main() {}
+//! `ddn-export RUN --to safetensors,onnx --verify`: a trained team becomes files that ship.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+use ddn_export::error::ExportError;
+use ddn_export::inspect;
+use ddn_export::job::{self, Job};
+use ddn_export::publish::publish;
+use ddn_export::source::Source;
+use ddn_export::verify::{Report, refuse};
+
+/// Freezes the local policy network of a trained team and writes it for other programs.
+///
+/// Exit codes: 0 done, 1 an engine disagrees (nothing is written), 2 usage, 5 input or output,
+/// 6 corrupt input.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    export: Export,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print what is in an exported file: contract, graph, tensors, known answers.
+    Inspect {
+        /// A model file or an ONNX file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Export {
+    /// A run's folder (its newest valid checkpoint) or one checkpoint.
+    #[arg(value_name = "RUN_OR_CHECKPOINT", required = true)]
+    input: Option<PathBuf>,
+    /// Formats to write.
+    #[arg(long, value_delimiter = ',', default_value = "safetensors,onnx")]
+    to: Vec<String>,
+    /// Folder for the files [default: `export` in the run's folder].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replay recorded episodes through every engine first; write nothing if one disagrees.
+    #[arg(long)]
+    verify: bool,
+    /// Episodes to replay.
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "verify",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    episodes: u32,
+    /// Engines to hold to the trained network, which is `candle`.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "verify",
+        default_value = "candle,runtime,onnxruntime,tract"
+    )]
+    engines: Vec<String>,
+    /// Write N recorded agent episodes as well, for a replay on a device.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    record: u32,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Some(Command::Inspect { file }) => print_file(&file),
+        None => export(&cli.export),
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    let _ = writeln!(std::io::stderr(), "ddn-export: {error:#}");
+    ExitCode::from(error.downcast_ref::<ExportError>().map_or(5, ExportError::exit_code))
+}
+
+fn print_file(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let text = inspect::describe(&bytes)?;
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn export(args: &Export) -> Result<()> {
+    let input = args.input.as_deref().context("RUN_OR_CHECKPOINT is missing")?;
+    let job = Job {
+        formats: args.to.clone(),
+        engines: if args.verify { args.engines.clone() } else { Vec::new() },
+        episodes: usize::try_from(args.episodes)?,
+        record: usize::try_from(args.record)?,
+    };
+    let source = Source::open(input)?;
+    let outcome = job::run(&job, &source)?;
+    let mut out = std::io::stdout().lock();
+    if !args.json {
+        print_reports(&mut out, &outcome.reports)?;
+    }
+    let dir = args.out.clone().unwrap_or_else(|| source.default_out());
+    let written = publish(&dir, &outcome.outputs, &outcome.reports);
+    let paths = written.as_deref().unwrap_or_default();
+    if args.json {
+        let files: Vec<_> = paths
+            .iter()
+            .zip(&outcome.outputs)
+            .map(|(path, o)| serde_json::json!({ "path": path, "bytes": o.bytes.len() }))
+            .collect();
+        let passed = refuse(&outcome.reports).is_ok();
+        let report = serde_json::json!({
+            "verified": args.verify && passed, "engines": outcome.reports, "files": files,
+        });
+        writeln!(out, "{report}")?;
+    } else {
+        for (path, output) in paths.iter().zip(&outcome.outputs) {
+            writeln!(out, "wrote {} ({} bytes)", path.display(), output.bytes.len())?;
+        }
+    }
+    written?;
+    Ok(())
+}
+
+fn print_reports(out: &mut impl std::io::Write, reports: &[Report]) -> Result<()> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<12} {:>9} {:>13} {:>14} {:>10} {:>10}",
+        "engine", "steps", "largest |dQ|", "equal actions", "near ties", "mismatches"
+    )?;
+    for r in reports {
+        writeln!(
+            out,
+            "{:<12} {:>9} {:>13.3e} {:>13.4}% {:>10} {:>10}",
+            r.engine,
+            r.steps,
+            r.largest_difference,
+            100.0 * r.share_equal(),
+            r.near_ties,
+            r.mismatches
+        )?;
+    }
+    for (r, first) in reports.iter().filter_map(|r| r.first_mismatch.as_ref().map(|f| (r, f))) {
+        writeln!(
+            out,
+            "{}: first mismatch in episode {}, step {}, agent {}: |dQ| {:.3e} (allowed {:.1e}), action {} instead of {}",
+            r.engine,
+            first.episode,
+            first.step,
+            first.agent,
+            first.difference,
+            first.tolerance,
+            first.got,
+            first.want
+        )?;
+    }
+    Ok(())
+}

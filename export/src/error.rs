@@ -1,0 +1,142 @@
+//! What can go wrong while freezing, checking and writing.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Errors of this crate. [`ExportError::exit_code`] sorts them for the command line.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// A layer of the graph cannot be what it claims.
+    #[error("layer {index} ({layer}): {reason}")]
+    Layer {
+        /// Position in the graph, from 0.
+        index: usize,
+        /// The layer as the file spells it.
+        layer: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor that a layer reads is not there.
+    #[error("tensor {name} is missing")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor has the wrong shape.
+    #[error("tensor {name}: expected shape {want:?}, got {got:?}")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// The shape that the graph asks for.
+        want: Vec<usize>,
+        /// The shape that came.
+        got: Vec<usize>,
+    },
+    /// The description of the agent contradicts itself or cannot be written.
+    #[error("agent description, {field}: {reason}")]
+    Spec {
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A format cannot express this graph.
+    #[error("{format} cannot express this graph: {reason}")]
+    Unsupported {
+        /// Name of the exporter.
+        format: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A recorded episode contradicts the agent description or itself.
+    #[error("recorded episode {episode}: {reason}")]
+    Recording {
+        /// Index of the episode.
+        episode: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file or a checkpoint cannot be understood.
+    #[error("{what}: {reason}")]
+    Corrupt {
+        /// The file, or the part of it.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An engine failed to load or to run the policy.
+    #[error("engine {engine}, {during}: {reason}")]
+    Engine {
+        /// Name of the engine.
+        engine: &'static str,
+        /// What it was doing.
+        during: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The shared library of ONNX Runtime cannot be loaded.
+    #[error(
+        "engine onnxruntime: {reason}; run `pip install onnxruntime` and set \
+         ORT_DYLIB_PATH=<site-packages>/onnxruntime/capi/libonnxruntime.so.<version>, \
+         or leave the engine out with --engines"
+    )]
+    OnnxRuntimeMissing {
+        /// Why it cannot be loaded.
+        reason: String,
+    },
+    /// An engine disagrees with the trainer; nothing was written.
+    #[error("{engines} disagree with the trained network; no file was written")]
+    Mismatch {
+        /// Names of the engines, joined by commas.
+        engines: String,
+    },
+    /// A name on the command line that no registry knows.
+    #[error("unknown {what} `{name}`; known: {known}")]
+    Unknown {
+        /// Format or engine.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What there is, joined by commas.
+        known: String,
+    },
+    /// Options that cannot go together.
+    #[error("{0}")]
+    Usage(String),
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ExportError {
+    /// The exit code of a program that stops on this error: 1 a check failed, 2 usage,
+    /// 5 input or output, 6 corrupt input.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Engine { .. } | Self::Mismatch { .. } => 1,
+            Self::OnnxRuntimeMissing { .. }
+            | Self::Unsupported { .. }
+            | Self::Unknown { .. }
+            | Self::Usage(_) => 2,
+            Self::Io { .. } => 5,
+            Self::Layer { .. }
+            | Self::MissingTensor { .. }
+            | Self::Shape { .. }
+            | Self::Spec { .. }
+            | Self::Recording { .. }
+            | Self::Corrupt { .. } => 6,
+        }
+    }
+
+    /// Wraps an error of the file system with the path it is about.
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_path_buf(), source }
+    }
+}

@@ -1,0 +1,91 @@
+//! One run of the exporter: from a trained team to bytes and reports, nothing written.
+
+use crate::error::ExportError;
+use crate::exporter::{self, Exporter};
+use crate::frozen::Frozen;
+use crate::publish::Output;
+use crate::record::Recording;
+use crate::replay;
+use crate::safetensors::{self, Safetensors};
+use crate::verify::{self, REFERENCE, Report, Runtime, compare};
+
+/// A trained team, as far as the exporter needs it.
+pub trait Trained {
+    /// The network that ships, without known answers.
+    ///
+    /// # Errors
+    /// If it cannot be frozen.
+    fn freeze(&self) -> Result<Frozen, ExportError>;
+
+    /// Greedy episodes of the trained network. The first episodes of a longer recording are
+    /// those of a shorter one.
+    ///
+    /// # Errors
+    /// If the environment or the network fails.
+    fn record(&self, episodes: usize) -> Result<Vec<Recording>, ExportError>;
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Names of the formats to write.
+    pub formats: Vec<String>,
+    /// Names of the engines to hold to the trained network, over `episodes`; none, no check.
+    pub engines: Vec<String>,
+    /// Episodes of the check.
+    pub episodes: usize,
+    /// Agent episodes to write for a replay on a device; 0 writes none.
+    pub record: usize,
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The files, not yet written.
+    pub outputs: Vec<Output>,
+    /// One report per engine that was asked for.
+    pub reports: Vec<Report>,
+}
+
+/// Freezes, lets the embedded runtime give the known answers, encodes, and replays
+/// `job.episodes` recorded episodes through every engine.
+///
+/// # Errors
+/// If anything cannot be frozen, recorded, encoded or run. A disagreement is no error here; it
+/// is in the reports, and [`crate::publish::publish`] refuses them.
+pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
+    let exporters: Vec<&dyn Exporter> =
+        job.formats.iter().map(|name| exporter::by_name(name)).collect::<Result<_, _>>()?;
+    let mut frozen = trained.freeze()?;
+    let engines = job.engines.iter().filter(|name| *name != REFERENCE);
+    let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
+    let checked = if job.engines.is_empty() { 0 } else { job.episodes };
+    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(1);
+    let recordings = trained.record(recorded)?;
+    let first = recordings.first().ok_or_else(|| ExportError::Recording {
+        episode: 0,
+        reason: "was asked for and did not come".into(),
+    })?;
+
+    let mut runtime = Runtime::load(&frozen, Safetensors.encode(&frozen)?)?;
+    frozen.known_answers = Some(replay::self_test(&mut runtime, &frozen.spec, first)?);
+    // The finished file must pass its own test before anyone else is asked.
+    let mut runtime = Runtime::load(&frozen, Safetensors.encode(&frozen)?)?;
+    let mut outputs = Vec::new();
+    for exporter in exporters {
+        let bytes = exporter.encode(&frozen)?;
+        outputs.push(Output { file_name: exporter.file_name(), bytes });
+    }
+    if job.record > 0 {
+        let answers = replay::agent_episodes(&mut runtime, &frozen.spec, &recordings, job.record)?;
+        let bytes = safetensors::episodes(&frozen, &answers)?;
+        outputs.push(Output { file_name: safetensors::EPISODES, bytes });
+    }
+
+    let recordings = &recordings[..checked.min(recordings.len())];
+    let reports = engines
+        .iter_mut()
+        .map(|engine| compare(engine.as_mut(), &frozen.spec, recordings))
+        .collect::<Result<_, _>>()?;
+    Ok(Outcome { outputs, reports })
+}

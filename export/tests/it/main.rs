@@ -1,0 +1,8 @@
+//! The exporter on hand-made policies, without a training run.
+
+mod bytes;
+mod common;
+mod engines;
+mod job;
+mod onnxruntime;
+mod publish;
