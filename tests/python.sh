@@ -69,7 +69,6 @@ stub_cuda() {
     nm -D --undefined-only "$lib"/libtorch_cuda.so "$lib"/libtorch_cuda_linalg.so "$lib"/libtorch_nvshmem.so \
         "$lib"/libtorch_python.so "$lib"/libcaffe2_nvrtc.so | awk 'NF == 2 { print $2 }' | sort -u >"$work/undefined"
     while read -r name prefix; do
-
         # A line of nm is name@version or a bare name; a library's names share a prefix and a version.
         awk -F@ -v prefix="^$prefix" '$1 ~ prefix { print $1, $2 }' "$work/undefined" >"$work/symbols"
         awk '{ print "void " $1 "(void) { __builtin_trap(); }" }' "$work/symbols" >"$work/stub.c"
