@@ -259,7 +259,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scheme", choices=["plain", "ddn"], default="ddn")
     parser.add_argument("--mixer", choices=["vdn", "qmix"], default="qmix")
-    parser.add_argument("--ggn-block", choices=["dense", "bag", "bucket"], default="dense")
+    parser.add_argument("--ggn-block", choices=["dense", "bag", "bucket"], default="bag")
     parser.add_argument("--lpn-block", choices=["table", "outer", "bucket"], default="bucket")
     for name, value in {
         "threads": 2, "updates": 5, "warmup": 2, "seed": 0,
