@@ -8,6 +8,10 @@ use clap::{Parser, Subcommand};
 use ddn_trainer::commands::{bench, evaluate, list, train};
 use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
 
+/// Tensors of many megabytes come and go with every update: this allocator keeps their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Teach a team of agents to cooperate, so that each can act alone.
 #[derive(Parser)]
 #[command(
@@ -112,7 +116,13 @@ enum Command {
     },
 }
 
+#[allow(unsafe_code)]
 fn main() -> ExitCode {
+    // candle's own threads wait by spinning, which starves the kernels' threads: it gets none.
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        // SAFETY: the first statement of the program; no other thread exists that could read.
+        unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    }
     let filter = tracing_subscriber::EnvFilter::try_from_env("DDN_LOG").unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Arguments::parse().command) {
