@@ -16,10 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let metadata = fixture::Metadata::from([("ddn.format".into(), "1".into())]);
     let files = [
         ("policy.safetensors", policy),
-        (
-            "episodes.safetensors",
-            fixture::encode(&metadata, &episodes),
-        ),
+        ("episodes.safetensors", fixture::encode(&metadata, &episodes)),
         ("reference.safetensors", fixture::reference_file(13)),
     ];
     for (name, bytes) in files {

@@ -20,16 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let episodes = Recording::from_bytes(&episodes, policy.spec())?;
     let mut memory = vec![0.0; policy.memory_len()];
     let mut scratch = vec![0.0; policy.scratch_len()];
-    println!(
-        "self-test {} steps",
-        policy.self_test(&mut memory, &mut scratch)?
-    );
+    println!("self-test {} steps", policy.self_test(&mut memory, &mut scratch)?);
     for (index, step) in episodes.steps().enumerate() {
         let action = policy.replay(&mut memory, &step, &mut scratch)?;
-        print!(
-            "step {index} agent {} action {} q",
-            step.agent, action.index
-        );
+        print!("step {index} agent {} action {} q", step.agent, action.index);
         for q in action.q {
             print!(" {:08x}", q.to_bits());
         }

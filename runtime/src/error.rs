@@ -113,20 +113,16 @@ impl fmt::Display for ModelError {
             Self::Duplicate { at } => write!(f, "header byte {at}: key occurs twice"),
             Self::TooMany => f.write_str("more tensors or metadata entries than fit"),
             Self::Dtype { tensor } => write!(f, "tensor {tensor}: not F32"),
-            Self::Shape { tensor } => write!(
-                f,
-                "tensor {tensor}: shape needs one to three non-zero dimensions"
-            ),
-            Self::Offsets { tensor } => write!(
-                f,
-                "tensor {tensor}: offsets leave the file, the shape, or overlap"
-            ),
+            Self::Shape { tensor } => {
+                write!(f, "tensor {tensor}: shape needs one to three non-zero dimensions")
+            }
+            Self::Offsets { tensor } => {
+                write!(f, "tensor {tensor}: offsets leave the file, the shape, or overlap")
+            }
             Self::Holes => f.write_str("bytes that belong to no tensor"),
             Self::Missing { key } => write!(f, "metadata: {key} is absent"),
             Self::Value { key } => write!(f, "metadata: {key} cannot be understood"),
-            Self::Version => {
-                f.write_str("metadata: ddn.format is not the version this crate reads")
-            }
+            Self::Version => f.write_str("metadata: ddn.format is not the version this crate reads"),
             Self::Layer { layer, fault } => write!(f, "layer {layer}: {fault}"),
             Self::Recording { name } => write!(f, "{name}: absent or of another shape"),
         }

@@ -11,28 +11,13 @@ mod fixture;
 /// Runs `graph` on each of `inputs` in turn and returns the outputs.
 fn run(graph: &str, tensors: &Tensors, inputs: &[Vec<f32>], outputs: usize) -> Vec<Vec<f32>> {
     let actions = vec!["a"; outputs].join(",");
-    let file = encode(
-        &metadata(graph, &format!("obs:{}", inputs[0].len()), 1, &actions),
-        tensors,
-    );
+    let file = encode(&metadata(graph, &format!("obs:{}", inputs[0].len()), 1, &actions), tensors);
     let policy = Policy::from_bytes(&file).unwrap();
-    let (mut memory, mut scratch) = (
-        vec![0.0; policy.memory_len()],
-        vec![7.0; policy.scratch_len()],
-    );
+    let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![7.0; policy.scratch_len()]);
     let available = vec![true; outputs];
     let step = |obs: &Vec<f32>| {
-        let input = AgentInput {
-            obs,
-            last_action: None,
-            agent_id: 0,
-            available: &available,
-        };
-        policy
-            .act(&mut memory, input, &mut scratch)
-            .unwrap()
-            .q
-            .to_vec()
+        let input = AgentInput { obs, last_action: None, agent_id: 0, available: &available };
+        policy.act(&mut memory, input, &mut scratch).unwrap().q.to_vec()
     };
     inputs.iter().map(step).collect()
 }
@@ -45,22 +30,14 @@ fn wide(values: &[f32]) -> Vec<f64> {
 fn affine(tensors: &Tensors, weight: &str, bias: &str, x: &[f64]) -> Vec<f64> {
     let (weight, bias) = (wide(&tensors[weight].1), wide(&tensors[bias].1));
     let dot = |row: &[f64]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-    weight
-        .chunks(x.len())
-        .map(dot)
-        .zip(bias)
-        .map(|(dot, b)| dot + b)
-        .collect()
+    weight.chunks(x.len()).map(dot).zip(bias).map(|(dot, b)| dot + b).collect()
 }
 
 #[track_caller]
 fn close(got: &[f32], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len());
     for (got, want) in got.iter().zip(want) {
-        assert!(
-            (f64::from(*got) - want).abs() <= tolerance,
-            "{got} is not {want}"
-        );
+        assert!((f64::from(*got) - want).abs() <= tolerance, "{got} is not {want}");
     }
 }
 
@@ -77,11 +54,7 @@ fn linear() {
         tensors.insert("l.bias".into(), random.tensor(&[output], 1.0));
         let x = vector(&mut random, input);
         let got = run("linear:0>1:l", &tensors, std::slice::from_ref(&x), output);
-        close(
-            &got[0],
-            &affine(&tensors, "l.weight", "l.bias", &wide(&x)),
-            1e-5,
-        );
+        close(&got[0], &affine(&tensors, "l.weight", "l.bias", &wide(&x)), 1e-5);
     }
 }
 
@@ -94,15 +67,7 @@ fn elementwise_in_place_and_not() {
     for graph in ["leaky_relu:0>0", "leaky_relu:0>3"] {
         assert_eq!(run(graph, &Tensors::new(), &x, 4), [[-0.02, 0.0, 0.0, 3.0]]);
     }
-    assert_eq!(
-        run(
-            "relu:0>1;concat:0,1>2",
-            &Tensors::new(),
-            &[vec![-1.0, 1.0]],
-            4
-        ),
-        [[-1.0, 1.0, 0.0, 1.0]]
-    );
+    assert_eq!(run("relu:0>1;concat:0,1>2", &Tensors::new(), &[vec![-1.0, 1.0]], 4), [[-1.0, 1.0, 0.0, 1.0]]);
 }
 
 /// h, x and b come from linear layers, so that each may be anything.
@@ -115,29 +80,20 @@ fn block() {
             tensors.insert(format!("{name}.weight"), random.tensor(&[rows, input], 1.0));
             tensors.insert(format!("{name}.bias"), random.tensor(&[rows], 1.0));
         }
-        tensors.insert(
-            "w.weight".into(),
-            random.tensor(&[input, hyper + 1, width], 1.0),
-        );
+        tensors.insert("w.weight".into(), random.tensor(&[input, hyper + 1, width], 1.0));
         let mut x = vector(&mut random, input);
         x[input / 2] = 0.0;
         let graph = "linear:0>1:h;relu:1>1;linear:0>2:b;block:1,0,2>3:w";
         let got = run(graph, &tensors, std::slice::from_ref(&x), width);
 
         let x = wide(&x);
-        let h: Vec<_> = affine(&tensors, "h.weight", "h.bias", &x)
-            .into_iter()
-            .map(|h| h.max(0.0))
-            .collect();
+        let h: Vec<_> = affine(&tensors, "h.weight", "h.bias", &x).into_iter().map(|h| h.max(0.0)).collect();
         let b = affine(&tensors, "b.weight", "b.bias", &x);
         let w = wide(&tensors["w.weight"].1);
         let at = |k: usize, m: usize, j: usize| w[(k * (hyper + 1) + m) * width + j];
-        let term = |k: usize, j: usize| {
-            at(k, hyper, j) + (0..hyper).map(|m| h[m] * at(k, m, j)).sum::<f64>()
-        };
-        let want: Vec<_> = (0..width)
-            .map(|j| b[j] + (0..input).map(|k| x[k] * term(k, j)).sum::<f64>())
-            .collect();
+        let term = |k: usize, j: usize| at(k, hyper, j) + (0..hyper).map(|m| h[m] * at(k, m, j)).sum::<f64>();
+        let want: Vec<_> =
+            (0..width).map(|j| b[j] + (0..input).map(|k| x[k] * term(k, j)).sum::<f64>()).collect();
         close(&got[0], &want, 1e-4);
     }
 }
@@ -207,10 +163,7 @@ fn permuting_hidden_units_permutes_outputs() {
         close(other, &want, 1e-5);
     }
     // At the first step the state is zero and no order is left to matter.
-    assert_eq!(
-        other[0],
-        order.iter().map(|&j| plain[0][j]).collect::<Vec<_>>()
-    );
+    assert_eq!(other[0], order.iter().map(|&j| plain[0][j]).collect::<Vec<_>>());
 }
 
 /// Leaving out zero inputs changes no value: a zero is the same as a number too small to matter, and as no input at all.
@@ -220,27 +173,17 @@ fn skipping_zeros_equals_the_dense_sum() {
     let mut random = Random(5);
     let mut tensors = Tensors::new();
     for (name, rows) in [("h", hyper), ("b", width)] {
-        tensors.insert(
-            format!("{name}.weight"),
-            (vec![rows, input], vec![0.0; rows * input]),
-        );
+        tensors.insert(format!("{name}.weight"), (vec![rows, input], vec![0.0; rows * input]));
         tensors.insert(format!("{name}.bias"), random.tensor(&[rows], 1.0));
     }
     tensors.get_mut("h.bias").unwrap().1[1] = 0.0;
-    tensors.insert(
-        "w.weight".into(),
-        random.tensor(&[input, hyper + 1, width], 1.0),
-    );
+    tensors.insert("w.weight".into(), random.tensor(&[input, hyper + 1, width], 1.0));
     let mut x = vector(&mut random, input);
     x[0] = 0.0;
     x[3] = 0.0;
     let graph = "linear:0>1:h;linear:0>2:b;block:1,0,2>3:w";
     let got = run(graph, &tensors, std::slice::from_ref(&x), width);
-    let (h, b, w) = (
-        &tensors["h.bias"].1,
-        &tensors["b.bias"].1,
-        &tensors["w.weight"].1,
-    );
+    let (h, b, w) = (&tensors["h.bias"].1, &tensors["b.bias"].1, &tensors["w.weight"].1);
     for j in 0..width {
         let mut want = b[j];
         for (k, x) in x.iter().enumerate() {
@@ -264,20 +207,14 @@ fn tanh_and_sigmoid_keep_their_bounds() {
         let x = f32::from_bits(bits);
         let wide = f64::from(x);
         worst_tanh = worst_tanh.max((f64::from(tanh(x)) - wide.tanh()).abs());
-        worst_sigmoid =
-            worst_sigmoid.max((f64::from(sigmoid(x)) - 1.0 / (1.0 + (-wide).exp())).abs());
+        worst_sigmoid = worst_sigmoid.max((f64::from(sigmoid(x)) - 1.0 / (1.0 + (-wide).exp())).abs());
         assert!(tanh(x) <= 1.0 && sigmoid(x) <= 1.0);
         assert_eq!(tanh(-x).to_bits(), (-tanh(x)).to_bits());
         bits += if x < 1e-6 { 6_101 } else { 61 };
     }
     assert!(worst_tanh <= TANH_ERROR, "tanh is off by {worst_tanh:e}");
-    assert!(
-        worst_sigmoid <= SIGMOID_ERROR,
-        "sigmoid is off by {worst_sigmoid:e}"
-    );
+    assert!(worst_sigmoid <= SIGMOID_ERROR, "sigmoid is off by {worst_sigmoid:e}");
     assert!(tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
-    assert!(
-        (tanh(f32::INFINITY) - 1.0).abs() < 4e-7 && (tanh(f32::NEG_INFINITY) + 1.0).abs() < 4e-7
-    );
+    assert!((tanh(f32::INFINITY) - 1.0).abs() < 4e-7 && (tanh(f32::NEG_INFINITY) + 1.0).abs() < 4e-7);
     assert!(sigmoid(f32::NEG_INFINITY) < 3e-7 && sigmoid(f32::NEG_INFINITY) >= 0.0);
 }

@@ -16,25 +16,18 @@ fn tensor(shape: &[usize], values: &[f32]) -> (Vec<usize>, Vec<f32>) {
 /// A policy whose Q-values are its observation.
 fn mirror(actions: usize) -> Vec<u8> {
     let names = vec!["a"; actions].join(",");
-    encode(
-        &metadata("concat:0,0>1", &format!("obs:{actions}"), 1, &names),
-        &Tensors::new(),
-    )
+    encode(&metadata("concat:0,0>1", &format!("obs:{actions}"), 1, &names), &Tensors::new())
 }
 
 /// The same through the identity matrix.
 fn identity(actions: usize) -> Vec<u8> {
     let mut tensors = Tensors::new();
-    let eye: Vec<f32> = (0..actions * actions)
-        .map(|i| if i % (actions + 1) == 0 { 1.0 } else { 0.0 })
-        .collect();
+    let eye: Vec<f32> =
+        (0..actions * actions).map(|i| if i % (actions + 1) == 0 { 1.0 } else { 0.0 }).collect();
     tensors.insert("l.weight".into(), tensor(&[actions, actions], &eye));
     tensors.insert("l.bias".into(), tensor(&[actions], &vec![0.0; actions]));
     let names = vec!["a"; actions].join(",");
-    encode(
-        &metadata("linear:0>1:l", &format!("obs:{actions}"), 1, &names),
-        &tensors,
-    )
+    encode(&metadata("linear:0>1:l", &format!("obs:{actions}"), 1, &names), &tensors)
 }
 
 #[test]
@@ -42,18 +35,9 @@ fn spec_says_what_the_file_says() {
     let file = agent_file(SMALL, 1, 2);
     let policy = Policy::from_bytes(&file).unwrap();
     let spec = policy.spec();
-    assert_eq!(
-        (spec.obs_dim(), spec.n_actions(), spec.n_agents()),
-        (5, 3, 2)
-    );
-    assert_eq!(
-        spec.inputs(),
-        [(Part::Obs, 5), (Part::LastAction, 3), (Part::AgentId, 2)]
-    );
-    assert_eq!(
-        spec.actions().collect::<Vec<_>>(),
-        ["action 0", "action 1", "action 2"]
-    );
+    assert_eq!((spec.obs_dim(), spec.n_actions(), spec.n_agents()), (5, 3, 2));
+    assert_eq!(spec.inputs(), [(Part::Obs, 5), (Part::LastAction, 3), (Part::AgentId, 2)]);
+    assert_eq!(spec.actions().collect::<Vec<_>>(), ["action 0", "action 1", "action 2"]);
     assert_eq!(spec.obs_layout().to_string(), "random numbers");
     assert_eq!(spec.contract().plain(), Some(""));
     assert_eq!(policy.memory_len(), SMALL.hidden);
@@ -68,31 +52,16 @@ fn interleaved_agents_equal_isolated_ones() {
         (0..30).map(move |_| (0..5).map(|_| random.uniform(1.0)).collect::<Vec<f32>>())
     };
     let act = |memory: &mut [f32], scratch: &mut [f32], obs: &[f32], agent_id| {
-        let input = AgentInput {
-            obs,
-            last_action: None,
-            agent_id,
-            available: &[true; 3],
-        };
-        policy
-            .act(memory, input, scratch)
-            .unwrap()
-            .q
-            .iter()
-            .map(|q| q.to_bits())
-            .collect::<Vec<_>>()
+        let input = AgentInput { obs, last_action: None, agent_id, available: &[true; 3] };
+        policy.act(memory, input, scratch).unwrap().q.iter().map(|q| q.to_bits()).collect::<Vec<_>>()
     };
     let alone = [0, 1].map(|agent| {
         let (mut memory, mut scratch) = (Memory::<6>::new(), vec![0.0; policy.scratch_len()]);
-        steps(agent)
-            .map(|obs| act(&mut memory, &mut scratch, &obs, agent))
-            .collect::<Vec<_>>()
+        steps(agent).map(|obs| act(&mut memory, &mut scratch, &obs, agent)).collect::<Vec<_>>()
     });
     // One scratch for both, full of what is not a number to begin with.
-    let (mut memories, mut scratch) = (
-        [Memory::<6>::new(), Memory::new()],
-        vec![f32::NAN; policy.scratch_len()],
-    );
+    let (mut memories, mut scratch) =
+        ([Memory::<6>::new(), Memory::new()], vec![f32::NAN; policy.scratch_len()]);
     for (step, (first, second)) in steps(0).zip(steps(1)).enumerate() {
         let [a, b] = &mut memories;
         assert_eq!(act(a, &mut scratch, &first, 0), alone[0][step]);
@@ -117,10 +86,7 @@ fn self_test_passes_and_notices() {
     let mut other = tensors.clone();
     let q = &mut other.get_mut("kat.q").unwrap().1[7];
     *q = f32::from_bits(q.to_bits() ^ 1);
-    assert_eq!(
-        test(&other),
-        Ok(Err(SelfTestError::Q { step: 2, action: 1 }))
-    );
+    assert_eq!(test(&other), Ok(Err(SelfTestError::Q { step: 2, action: 1 })));
 
     let mut other = tensors.clone();
     let action = &mut other.get_mut("kat.action").unwrap().1[3];
@@ -129,28 +95,17 @@ fn self_test_passes_and_notices() {
 
     let mut other = tensors.clone();
     other.get_mut("fc2.bias").unwrap().1[0] += 0.5;
-    assert!(matches!(
-        test(&other),
-        Ok(Err(SelfTestError::Q { step: 0, .. }))
-    ));
+    assert!(matches!(test(&other), Ok(Err(SelfTestError::Q { step: 0, .. }))));
 
-    for (name, value) in [
-        ("kat.agent", 2.0),
-        ("kat.agent", -1.0),
-        ("kat.action", 0.5),
-        ("kat.last_action", -2.0),
-    ] {
+    for (name, value) in
+        [("kat.agent", 2.0), ("kat.agent", -1.0), ("kat.action", 0.5), ("kat.last_action", -2.0)]
+    {
         let mut other = tensors.clone();
         other.get_mut(name).unwrap().1[1] = value;
         assert_eq!(test(&other), Err(ModelError::Recording { name }));
     }
     tensors.remove("kat.available");
-    assert_eq!(
-        test(&tensors),
-        Err(ModelError::Recording {
-            name: "kat.available"
-        })
-    );
+    assert_eq!(test(&tensors), Err(ModelError::Recording { name: "kat.available" }));
 }
 
 #[test]
@@ -176,58 +131,29 @@ fn the_choice_obeys_mask_and_ties() {
     let file = identity(4);
     let policy = Policy::from_bytes(&file).unwrap();
     let choose = |obs: [f32; 4], available: [bool; 4]| {
-        let input = AgentInput {
-            obs: &obs,
-            last_action: None,
-            agent_id: 0,
-            available: &available,
-        };
-        policy
-            .act(&mut [], input, &mut [0.0; 8])
-            .map(|action| action.index)
+        let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &available };
+        policy.act(&mut [], input, &mut [0.0; 8]).map(|action| action.index)
     };
     assert_eq!(choose([0.0, 2.0, 2.0, 1.0], [true; 4]), Ok(1));
-    assert_eq!(
-        choose([0.0, 2.0, 2.0, 1.0], [true, false, true, true]),
-        Ok(2)
-    );
-    assert_eq!(
-        choose([-3.0, 2.0, -2.0, 1.0], [true, false, true, false]),
-        Ok(2)
-    );
+    assert_eq!(choose([0.0, 2.0, 2.0, 1.0], [true, false, true, true]), Ok(2));
+    assert_eq!(choose([-3.0, 2.0, -2.0, 1.0], [true, false, true, false]), Ok(2));
     assert_eq!(choose([-0.0, 0.0, 0.0, 0.0], [true; 4]), Ok(0));
     assert_eq!(choose([0.0; 4], [false; 4]), Err(ActError::NoAction));
-    assert_eq!(
-        choose([f32::NAN, 1.0, 0.0, 0.0], [true; 4]),
-        Err(ActError::NotFinite)
-    );
-    assert_eq!(
-        choose([f32::INFINITY, 1.0, 0.0, 0.0], [true; 4]),
-        Err(ActError::NotFinite)
-    );
+    assert_eq!(choose([f32::NAN, 1.0, 0.0, 0.0], [true; 4]), Err(ActError::NotFinite));
+    assert_eq!(choose([f32::INFINITY, 1.0, 0.0, 0.0], [true; 4]), Err(ActError::NotFinite));
 }
 
 /// Sums that overflow both ways make values that are not numbers; those never win.
 #[test]
 fn what_is_not_a_number_never_wins() {
     let mut tensors = Tensors::new();
-    tensors.insert(
-        "l.weight".into(),
-        tensor(&[2, 2], &[f32::MAX, -f32::MAX, 1.0, 0.0]),
-    );
+    tensors.insert("l.weight".into(), tensor(&[2, 2], &[f32::MAX, -f32::MAX, 1.0, 0.0]));
     tensors.insert("l.bias".into(), tensor(&[2], &[0.0, 0.0]));
     let file = encode(&metadata("linear:0>1:l", "obs:2", 1, "a,b"), &tensors);
     let policy = Policy::from_bytes(&file).unwrap();
     let choose = |available| {
-        let input = AgentInput {
-            obs: &[2.0, 2.0],
-            last_action: None,
-            agent_id: 0,
-            available,
-        };
-        policy
-            .act(&mut [], input, &mut [0.0; 8])
-            .map(|action| (action.index, action.q[0].is_nan()))
+        let input = AgentInput { obs: &[2.0, 2.0], last_action: None, agent_id: 0, available };
+        policy.act(&mut [], input, &mut [0.0; 8]).map(|action| (action.index, action.q[0].is_nan()))
     };
     assert_eq!(choose(&[true, true]), Ok((1, true)));
     assert_eq!(choose(&[true, false]), Err(ActError::NotANumber));
@@ -238,72 +164,21 @@ fn wrong_lengths_are_errors_and_leave_the_memory() {
     let file = agent_file(SMALL, 1, 2);
     let policy = Policy::from_bytes(&file).unwrap();
     let (memory_len, want) = (policy.memory_len(), policy.scratch_len());
-    let good = AgentInput {
-        obs: &[0.5; 5],
-        last_action: Some(2),
-        agent_id: 1,
-        available: &[true; 3],
-    };
+    let good = AgentInput { obs: &[0.5; 5], last_action: Some(2), agent_id: 1, available: &[true; 3] };
     let mut memory = Memory::<6>::new();
     let mut act = |memory_len: usize, input, scratch_len: usize| {
         let mut scratch = vec![0.0; scratch_len];
-        policy
-            .act(&mut memory[..memory_len], input, &mut scratch)
-            .map(|_| ())
-            .unwrap_err()
+        policy.act(&mut memory[..memory_len], input, &mut scratch).map(|_| ()).unwrap_err()
     };
     assert_eq!(act(5, good, want), ActError::Memory { want: 6, got: 5 });
+    assert_eq!(act(memory_len, good, want - 1), ActError::Scratch { want, got: want - 1 });
+    assert_eq!(act(6, AgentInput { obs: &[0.5; 4], ..good }, want), ActError::Obs { want: 5, got: 4 });
     assert_eq!(
-        act(memory_len, good, want - 1),
-        ActError::Scratch {
-            want,
-            got: want - 1
-        }
-    );
-    assert_eq!(
-        act(
-            6,
-            AgentInput {
-                obs: &[0.5; 4],
-                ..good
-            },
-            want
-        ),
-        ActError::Obs { want: 5, got: 4 }
-    );
-    assert_eq!(
-        act(
-            6,
-            AgentInput {
-                available: &[true; 4],
-                ..good
-            },
-            want
-        ),
+        act(6, AgentInput { available: &[true; 4], ..good }, want),
         ActError::Available { want: 3, got: 4 }
     );
-    assert_eq!(
-        act(
-            6,
-            AgentInput {
-                agent_id: 2,
-                ..good
-            },
-            want
-        ),
-        ActError::Index
-    );
-    assert_eq!(
-        act(
-            6,
-            AgentInput {
-                last_action: Some(3),
-                ..good
-            },
-            want
-        ),
-        ActError::Index
-    );
+    assert_eq!(act(6, AgentInput { agent_id: 2, ..good }, want), ActError::Index);
+    assert_eq!(act(6, AgentInput { last_action: Some(3), ..good }, want), ActError::Index);
     assert_eq!(memory, Memory::new());
 }
 
@@ -311,19 +186,9 @@ fn wrong_lengths_are_errors_and_leave_the_memory() {
 fn inputs_are_encoded_in_the_order_of_the_file() {
     let graph = "relu:0>1";
     let names = ["a"; 10].join(",");
-    let file = encode(
-        &metadata(
-            graph,
-            "agent_id:3,available:10,obs:7,last_action:10",
-            3,
-            &names,
-        ),
-        &Tensors::new(),
-    );
-    let fault = ModelError::Layer {
-        layer: 0,
-        fault: LayerFault::Width,
-    };
+    let file =
+        encode(&metadata(graph, "agent_id:3,available:10,obs:7,last_action:10", 3, &names), &Tensors::new());
+    let fault = ModelError::Layer { layer: 0, fault: LayerFault::Width };
     assert_eq!(Policy::from_bytes(&file).unwrap_err(), fault); // 30 values for 10 actions
 
     let mut tensors = Tensors::new();
@@ -334,30 +199,17 @@ fn inputs_are_encoded_in_the_order_of_the_file() {
     tensors.insert("l.weight".into(), tensor(&[10, 30], &pick));
     tensors.insert("l.bias".into(), tensor(&[10], &[0.0; 10]));
     let file = encode(
-        &metadata(
-            "linear:0>1:l",
-            "agent_id:3,available:10,obs:7,last_action:10",
-            3,
-            &names,
-        ),
+        &metadata("linear:0>1:l", "agent_id:3,available:10,obs:7,last_action:10", 3, &names),
         &tensors,
     );
     let policy = Policy::from_bytes(&file).unwrap();
     let mut available = [true; 10];
     available[2] = false;
     let obs = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0];
-    let input = AgentInput {
-        obs: &obs,
-        last_action: Some(4),
-        agent_id: 1,
-        available: &available,
-    };
+    let input = AgentInput { obs: &obs, last_action: Some(4), agent_id: 1, available: &available };
     let mut scratch = [0.0; 64];
     let action = policy.act(&mut [], input, &mut scratch).unwrap();
-    assert_eq!(
-        action.q,
-        [1.0, 1.0, 0.0, 10.0, 11.0, 16.0, 0.0, 1.0, 0.0, 0.0]
-    );
+    assert_eq!(action.q, [1.0, 1.0, 0.0, 10.0, 11.0, 16.0, 0.0, 1.0, 0.0, 0.0]);
 }
 
 #[test]
@@ -366,9 +218,7 @@ fn graphs_that_do_not_fit_are_refused() {
     let check = |change: &dyn Fn(&mut String, &mut Tensors)| {
         let (mut metadata, mut tensors) = (metadata.clone(), tensors.clone());
         change(metadata.get_mut("ddn.graph").unwrap(), &mut tensors);
-        Policy::from_bytes(&encode(&metadata, &tensors))
-            .map(|_| ())
-            .unwrap_err()
+        Policy::from_bytes(&encode(&metadata, &tensors)).map(|_| ()).unwrap_err()
     };
     let graph = |text: &str| check(&|graph, _| *graph = text.to_owned());
     let fault = |layer, fault| ModelError::Layer { layer, fault };
@@ -378,24 +228,14 @@ fn graphs_that_do_not_fit_are_refused() {
     assert_eq!(graph("conv:0>1:hyper"), fault(0, LayerFault::Kind));
     assert_eq!(graph("linear:1>2:hyper"), fault(0, LayerFault::Slot));
     assert_eq!(graph("linear:0>99:hyper"), fault(0, LayerFault::Slot));
-    assert_eq!(
-        graph("linear:0>1:hyper;relu:0>1"),
-        fault(1, LayerFault::Slot)
-    );
+    assert_eq!(graph("linear:0>1:hyper;relu:0>1"), fault(1, LayerFault::Slot));
     assert_eq!(graph("linear:0,0>1:hyper"), fault(0, LayerFault::Arity));
     assert_eq!(graph("linear:0>1"), fault(0, LayerFault::Tensor));
     assert_eq!(graph("linear:0>1:fc1"), fault(0, LayerFault::Width));
     assert_eq!(graph("linear:0>1:shift"), fault(0, LayerFault::Width)); // eleven values for three actions
-    let weight =
-        |name: &str, value: f32| check(&|_, tensors| tensors.get_mut(name).unwrap().1[0] = value);
-    assert_eq!(
-        weight("gru.bias_hh", f32::NAN),
-        fault(6, LayerFault::NotFinite)
-    );
-    assert_eq!(
-        weight("hyper.weight", f32::INFINITY),
-        fault(0, LayerFault::NotFinite)
-    );
+    let weight = |name: &str, value: f32| check(&|_, tensors| tensors.get_mut(name).unwrap().1[0] = value);
+    assert_eq!(weight("gru.bias_hh", f32::NAN), fault(6, LayerFault::NotFinite));
+    assert_eq!(weight("hyper.weight", f32::INFINITY), fault(0, LayerFault::NotFinite));
     assert_eq!(mirror_error(), fault(0, LayerFault::Arity));
 }
 
@@ -409,9 +249,7 @@ fn metadata_that_cannot_be_meant_is_refused() {
     let set = |key: &str, value: &str| {
         let mut metadata = metadata.clone();
         metadata.insert(key.into(), value.into());
-        Policy::from_bytes(&encode(&metadata, &tensors))
-            .map(|_| ())
-            .unwrap_err()
+        Policy::from_bytes(&encode(&metadata, &tensors)).map(|_| ()).unwrap_err()
     };
     assert_eq!(set("ddn.format", "2"), ModelError::Version);
     for (key, value) in [
@@ -427,14 +265,7 @@ fn metadata_that_cannot_be_meant_is_refused() {
     ] {
         assert_eq!(set(key, value), ModelError::Value { key }, "{key}={value}");
     }
-    for key in [
-        "ddn.format",
-        "ddn.graph",
-        "ddn.inputs",
-        "ddn.agents",
-        "ddn.actions",
-        "ddn.gates",
-    ] {
+    for key in ["ddn.format", "ddn.graph", "ddn.inputs", "ddn.agents", "ddn.actions", "ddn.gates"] {
         let mut metadata = metadata.clone();
         metadata.remove(key);
         assert_eq!(

@@ -41,10 +41,7 @@ fn container_error(file: &[u8]) -> Option<ModelError> {
 
 #[test]
 fn the_fixture_is_valid_for_both() {
-    for file in [
-        fixture::agent_file(fixture::SMALL, 1, 3),
-        fixture::reference_file(1),
-    ] {
+    for file in [fixture::agent_file(fixture::SMALL, 1, 3), fixture::reference_file(1)] {
         Policy::from_bytes(&file).unwrap();
         SafeTensors::deserialize(&file).unwrap();
         let header = u64::from_le_bytes(file[..8].try_into().unwrap());
@@ -60,17 +57,11 @@ fn a_file_of_another_writer_is_read() {
     let recorded = SafeTensors::deserialize(&recorded).unwrap();
     assert_eq!(recorded.len(), tensors.len() + 6);
     let views = recorded.iter().map(|(name, view)| {
-        (
-            name.to_owned(),
-            TensorView::new(Dtype::F32, view.shape().to_vec(), view.data()).unwrap(),
-        )
+        (name.to_owned(), TensorView::new(Dtype::F32, view.shape().to_vec(), view.data()).unwrap())
     });
     let written = serialize(views, Some(metadata.into_iter().collect())).unwrap();
     let policy = Policy::from_bytes(&written).unwrap();
-    let (mut memory, mut scratch) = (
-        vec![0.0; policy.memory_len()],
-        vec![0.0; policy.scratch_len()],
-    );
+    let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![0.0; policy.scratch_len()]);
     assert_eq!(policy.self_test(&mut memory, &mut scratch), Ok(3));
 }
 
@@ -78,10 +69,7 @@ fn a_file_of_another_writer_is_read() {
 fn no_prefix_is_a_file() {
     let whole = fixture::agent_file(fixture::SMALL, 1, 2);
     for length in 0..whole.len() {
-        assert!(
-            Policy::from_bytes(&whole[..length]).is_err(),
-            "{length} bytes"
-        );
+        assert!(Policy::from_bytes(&whole[..length]).is_err(), "{length} bytes");
     }
     let mut longer = whole;
     longer.push(0);
@@ -140,10 +128,7 @@ fn headers_that_both_refuse() {
         "[".repeat(MAX_HEADER),
     ] {
         let file = file(&header, &[0; 8]);
-        assert!(
-            SafeTensors::deserialize(&file).is_err(),
-            "the crate reads {header}"
-        );
+        assert!(SafeTensors::deserialize(&file).is_err(), "the crate reads {header}");
         assert!(container_error(&file).is_some(), "{header}");
     }
 }
@@ -167,20 +152,12 @@ fn headers_that_both_read() {
 #[test]
 fn duplicate_names_are_refused_even_if_spelled_differently() {
     let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
-    assert!(matches!(
-        Policy::from_bytes(&file(header, &[0; 8])),
-        Err(ModelError::Duplicate { .. })
-    ));
+    assert!(matches!(Policy::from_bytes(&file(header, &[0; 8])), Err(ModelError::Duplicate { .. })));
 }
 
 /// Something that resembles a header.
 fn header() -> impl Strategy<Value = String> {
-    let number = prop_oneof![
-        Just("0".into()),
-        Just("4".into()),
-        Just("8".into()),
-        "[0-9.e-]{1,3}"
-    ];
+    let number = prop_oneof![Just("0".into()), Just("4".into()), Just("8".into()), "[0-9.e-]{1,3}"];
     let text = prop_oneof![
         Just("F32".into()),
         Just("F16".into()),
@@ -188,16 +165,14 @@ fn header() -> impl Strategy<Value = String> {
         Just("dtype".into()),
         "\\PC{0,4}"
     ];
-    let list =
-        prop::collection::vec(number, 0..4).prop_map(|items| format!("[{}]", items.join(",")));
+    let list = prop::collection::vec(number, 0..4).prop_map(|items| format!("[{}]", items.join(",")));
     let field = prop_oneof![
         4 => Just("\"dtype\":\"F32\"".to_owned()),
         4 => list.clone().prop_map(|list| format!("\"data_offsets\":{list}")),
         4 => list.prop_map(|list| format!("\"shape\":{list}")),
         1 => (text.clone(), text.clone()).prop_map(|(key, value)| format!("\"{key}\":\"{value}\"")),
     ];
-    let object =
-        prop::collection::vec(field, 0..4).prop_map(|fields| format!("{{{}}}", fields.join(",")));
+    let object = prop::collection::vec(field, 0..4).prop_map(|fields| format!("{{{}}}", fields.join(",")));
     let name = prop_oneof![Just("__metadata__".into()), Just("b".into()), text];
     let entry = (name, object).prop_map(|(name, object)| format!("\"{name}\":{object}"));
     prop::collection::vec(entry, 0..4).prop_map(|entries| format!("{{{}}}", entries.join(",")))
@@ -246,14 +221,8 @@ proptest! {
 fn the_document_names_every_kind_and_the_version() {
     let document = include_str!("../../docs/format.md");
     for kind in KINDS {
-        assert!(
-            document.contains(&format!("`{kind}`")),
-            "{kind} is not in docs/format.md"
-        );
+        assert!(document.contains(&format!("`{kind}`")), "{kind} is not in docs/format.md");
     }
     let version = format!("Format version: **{}**", ddn_runtime::model::FORMAT);
-    assert!(
-        document.contains(&version),
-        "docs/format.md does not say {version}"
-    );
+    assert!(document.contains(&version), "docs/format.md does not say {version}");
 }

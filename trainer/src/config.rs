@@ -238,8 +238,10 @@ impl ExperimentConfig {
     /// # Errors
     /// If a number does not fit TOML.
     pub fn to_text(&self) -> Result<String, ConfigError> {
-        toml::to_string_pretty(self)
-            .map_err(|source| ConfigError::Unwritable { section: "experiment".into(), source: Box::new(source) })
+        toml::to_string_pretty(self).map_err(|source| ConfigError::Unwritable {
+            section: "experiment".into(),
+            source: Box::new(source),
+        })
     }
 
     /// SHA-256 of [`ExperimentConfig::to_text`] in hexadecimal digits.
@@ -287,7 +289,8 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
 mod tests {
     use super::*;
 
-    const SMALL: &str = "t_max = 10\n[env]\nkind = \"matrix-game\"\n[scheme]\nkind = \"ddn\"\n[mixer]\nkind = \"qmix\"\n";
+    const SMALL: &str =
+        "t_max = 10\n[env]\nkind = \"matrix-game\"\n[scheme]\nkind = \"ddn\"\n[mixer]\nkind = \"qmix\"\n";
 
     fn load(overrides: &[&str]) -> Result<ExperimentConfig, ConfigError> {
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();

@@ -93,7 +93,11 @@ pub struct RecordedEpisode {
 ///
 /// # Errors
 /// If the environment or the network fails.
-pub fn record(checkpoint: &Checkpoint, episodes: usize, seed: u64) -> Result<Vec<RecordedEpisode>, TrainError> {
+pub fn record(
+    checkpoint: &Checkpoint,
+    episodes: usize,
+    seed: u64,
+) -> Result<Vec<RecordedEpisode>, TrainError> {
     let scheme = checkpoint.scheme_built()?;
     let mut envs = checkpoint.envs(checkpoint.config().rollout.envs)?;
     let networks = scheme.networks();

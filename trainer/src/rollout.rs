@@ -52,7 +52,11 @@ pub enum Player<'a> {
 ///
 /// # Errors
 /// If an environment or a network fails.
-pub fn play(player: Player<'_>, envs: &mut [Box<dyn Env>], plan: &Plan<'_>) -> Result<Vec<Played>, LearnError> {
+pub fn play(
+    player: Player<'_>,
+    envs: &mut [Box<dyn Env>],
+    plan: &Plan<'_>,
+) -> Result<Vec<Played>, LearnError> {
     let mut played = Vec::with_capacity(plan.count);
     while played.len() < plan.count {
         let wave = envs.len().min(plan.count - played.len());

@@ -45,9 +45,14 @@ pub fn build_scheme(config: &ExperimentConfig) -> Result<Box<dyn Scheme>, Config
 ///
 /// # Errors
 /// As there.
-pub fn build_scheme_as(config: &ExperimentConfig, spec: &EnvSpec, dtype: DType) -> Result<Box<dyn Scheme>, ConfigError> {
+pub fn build_scheme_as(
+    config: &ExperimentConfig,
+    spec: &EnvSpec,
+    dtype: DType,
+) -> Result<Box<dyn Scheme>, ConfigError> {
     let td = TdConfig { gamma: config.learner.gamma, double_q: config.learner.double_q };
-    let setting = Setting { spec, mixer: &config.mixer, seed: config.seed, dtype, td, clip: config.learner.clip };
+    let setting =
+        Setting { spec, mixer: &config.mixer, seed: config.seed, dtype, td, clip: config.learner.clip };
     scheme::build(&config.scheme, &setting)
 }
 
@@ -226,7 +231,8 @@ impl Run {
         let Counters { t_env, episode, update, .. } = self.counters;
         let seconds = began.0.elapsed().as_secs_f64();
         let steps_per_s = (t_env - began.1) as f64 / seconds.max(1e-9);
-        let timing = BTreeMap::from([("seconds".to_owned(), seconds), ("steps_per_s".to_owned(), steps_per_s)]);
+        let timing =
+            BTreeMap::from([("seconds".to_owned(), seconds), ("steps_per_s".to_owned(), steps_per_s)]);
         self.recorder.write_timing(&Record { t_env, episode, update, values: timing })?;
         let record = Record { t_env, episode, update, values };
         self.recorder.write(&record)?;

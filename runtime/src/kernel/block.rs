@@ -30,11 +30,7 @@ impl<'m> Kernel<'m> for Block<'m> {
         let [h, x, b] = parts.widths()?;
         let ([inputs, slices, width], weight) = parts.tensor("weight", 3)?;
         let fits = inputs == x && h.checked_add(1) == Some(slices) && width == b;
-        if fits {
-            Ok(Self { weight, width })
-        } else {
-            Err(LayerFault::Width)
-        }
+        if fits { Ok(Self { weight, width }) } else { Err(LayerFault::Width) }
     }
 
     fn output_dim(&self) -> usize {
@@ -52,11 +48,7 @@ impl<'m> Kernel<'m> for Block<'m> {
             }
             let first = k * slices;
             let constant = self.weight.row(first + h.len());
-            let terms = Terms {
-                weight: &self.weight,
-                first,
-                h,
-            };
+            let terms = Terms { weight: &self.weight, first, h };
             let (tiles, rest) = output.as_chunks_mut::<TILE>();
             let (constants, constant_rest) = constant.0.as_chunks::<{ 4 * TILE }>();
             for (tile, (output, constant)) in tiles.iter_mut().zip(constants).enumerate() {
@@ -92,12 +84,7 @@ impl Terms<'_, '_> {
             if h == 0.0 {
                 continue;
             }
-            let row = self
-                .weight
-                .row(self.first + m)
-                .0
-                .get(offset..)
-                .unwrap_or_default();
+            let row = self.weight.row(self.first + m).0.get(offset..).unwrap_or_default();
             for (sum, weight) in sums.iter_mut().zip(Row(row).iter()) {
                 *sum += h * weight;
             }

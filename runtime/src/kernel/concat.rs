@@ -16,10 +16,7 @@ impl<'m> Kernel<'m> for Concat {
         if parts.inputs.len() < 2 {
             return Err(LayerFault::Arity);
         }
-        let width = parts
-            .inputs
-            .iter()
-            .try_fold(0_usize, |sum, &width| sum.checked_add(width));
+        let width = parts.inputs.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width));
         width.map(|width| Self { width }).ok_or(LayerFault::Width)
     }
 

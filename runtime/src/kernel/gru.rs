@@ -36,13 +36,7 @@ impl<'m> Kernel<'m> for Gru<'m> {
         }
         let bias_ih = parts.vector("bias_ih", gates)?;
         let bias_hh = parts.vector("bias_hh", gates)?;
-        Ok(Self {
-            weight_ih,
-            weight_hh,
-            bias_ih,
-            bias_hh,
-            hidden,
-        })
+        Ok(Self { weight_ih, weight_hh, bias_ih, bias_hh, hidden })
     }
 
     fn output_dim(&self) -> usize {
@@ -58,19 +52,12 @@ impl<'m> Kernel<'m> for Gru<'m> {
         let h: &[f32] = memory;
         for (block, (output, old)) in output.chunks_mut(4).zip(h.chunks(4)).enumerate() {
             let unit = 4 * block;
-            let input =
-                |gate: usize| affine(&self.weight_ih, &self.bias_ih, gate * self.hidden + unit, x);
-            let state =
-                |gate: usize| affine(&self.weight_hh, &self.bias_hh, gate * self.hidden + unit, h);
+            let input = |gate: usize| affine(&self.weight_ih, &self.bias_ih, gate * self.hidden + unit, x);
+            let state = |gate: usize| affine(&self.weight_hh, &self.bias_hh, gate * self.hidden + unit, h);
             let reset = add(input(0), state(0)).map(sigmoid);
             let update = add(input(1), state(1)).map(sigmoid);
             let candidate = input(2).into_iter().zip(state(2));
-            let units = output
-                .iter_mut()
-                .zip(old)
-                .zip(reset)
-                .zip(update)
-                .zip(candidate);
+            let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(candidate);
             for ((((output, old), r), z), (input, state)) in units {
                 let n = tanh(input + r * state);
                 *output = (1.0 - z) * n + z * old;
@@ -86,13 +73,7 @@ impl<'m> Kernel<'m> for Gru<'m> {
 #[inline]
 fn affine(weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32]) -> [f32; 4] {
     let mut sums = weight.dot4(first, v);
-    let bias = bias
-        .row(0)
-        .0
-        .as_chunks::<4>()
-        .0
-        .get(first..)
-        .unwrap_or_default();
+    let bias = bias.row(0).0.as_chunks::<4>().0.get(first..).unwrap_or_default();
     for (sum, bias) in sums.iter_mut().zip(bias) {
         *sum += f32::from_le_bytes(*bias);
     }

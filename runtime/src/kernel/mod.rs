@@ -32,10 +32,7 @@ impl<'m> Parts<'_, 'm> {
 
     /// The tensor `NAME.part` of the given rank, all of it finite.
     fn tensor(&self, part: &str, rank: usize) -> Result<([usize; 3], Matrix<'m>), LayerFault> {
-        let tensor = self
-            .archive
-            .part(self.name, part)
-            .ok_or(LayerFault::Tensor)?;
+        let tensor = self.archive.part(self.name, part).ok_or(LayerFault::Tensor)?;
         if tensor.rank != rank {
             return Err(LayerFault::Width);
         }
@@ -48,21 +45,13 @@ impl<'m> Parts<'_, 'm> {
     /// A matrix with any number of rows and `cols` columns.
     fn matrix(&self, part: &str, cols: usize) -> Result<Matrix<'m>, LayerFault> {
         let (_, matrix) = self.tensor(part, 2)?;
-        if matrix.cols() == cols {
-            Ok(matrix)
-        } else {
-            Err(LayerFault::Width)
-        }
+        if matrix.cols() == cols { Ok(matrix) } else { Err(LayerFault::Width) }
     }
 
     /// A vector of `len` floats.
     fn vector(&self, part: &str, len: usize) -> Result<Matrix<'m>, LayerFault> {
         let (_, vector) = self.tensor(part, 1)?;
-        if vector.cols() == len {
-            Ok(vector)
-        } else {
-            Err(LayerFault::Width)
-        }
+        if vector.cols() == len { Ok(vector) } else { Err(LayerFault::Width) }
     }
 }
 

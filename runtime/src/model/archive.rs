@@ -58,26 +58,17 @@ impl<'m> Archive<'m> {
     /// # Errors
     /// For anything the format forbids, see [`ModelError`].
     pub(crate) fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
-        let (length, rest) = file
-            .split_first_chunk::<8>()
-            .ok_or(ModelError::HeaderLength)?;
-        let length =
-            usize::try_from(u64::from_le_bytes(*length)).map_err(|_| ModelError::HeaderLength)?;
+        let (length, rest) = file.split_first_chunk::<8>().ok_or(ModelError::HeaderLength)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| ModelError::HeaderLength)?;
         if length > MAX_HEADER {
             return Err(ModelError::HeaderLength);
         }
-        let (header, data) = rest
-            .split_at_checked(length)
-            .ok_or(ModelError::HeaderLength)?;
+        let (header, data) = rest.split_at_checked(length).ok_or(ModelError::HeaderLength)?;
         let header = core::str::from_utf8(header).map_err(|_| ModelError::HeaderUtf8)?;
         if !header.starts_with('{') {
             return Err(ModelError::Json { at: 0 });
         }
-        let mut archive = Self {
-            data,
-            tensors: Vec::new(),
-            metadata: Vec::new(),
-        };
+        let mut archive = Self { data, tensors: Vec::new(), metadata: Vec::new() };
         archive.read(&mut Cursor::new(header))?;
         archive.tile()?;
         Ok(archive)
@@ -90,28 +81,18 @@ impl<'m> Archive<'m> {
 
     /// The tensor called `layer.part`.
     pub(crate) fn part(&self, layer: &str, part: &str) -> Option<Tensor<'m>> {
-        self.tensor_by(|text| {
-            text.chars()
-                .eq(layer.chars().chain(['.']).chain(part.chars()))
-        })
+        self.tensor_by(|text| text.chars().eq(layer.chars().chain(['.']).chain(part.chars())))
     }
 
     fn tensor_by(&self, matches: impl Fn(Text<'m>) -> bool) -> Option<Tensor<'m>> {
         let entry = self.tensors.iter().find(|entry| matches(entry.name))?;
         let bytes = self.data.get(entry.begin..entry.end)?;
-        Some(Tensor {
-            rank: entry.rank,
-            shape: entry.shape,
-            bytes,
-        })
+        Some(Tensor { rank: entry.rank, shape: entry.shape, bytes })
     }
 
     /// The metadata value of `key`.
     pub(crate) fn metadata(&self, key: &str) -> Option<Text<'m>> {
-        self.metadata
-            .iter()
-            .find(|(name, _)| name.is(key))
-            .map(|&(_, value)| value)
+        self.metadata.iter().find(|(name, _)| name.is(key)).map(|&(_, value)| value)
     }
 
     fn read(&mut self, json: &mut Cursor<'m>) -> Result<(), ModelError> {
@@ -149,9 +130,7 @@ impl<'m> Archive<'m> {
             if self.metadata.iter().any(|&(name, _)| name == key) {
                 return Err(ModelError::Duplicate { at: json.at() });
             }
-            self.metadata
-                .push((key, value))
-                .map_err(|_| ModelError::TooMany)?;
+            self.metadata.push((key, value)).map_err(|_| ModelError::TooMany)?;
             more = json.more(b'}')?;
         }
         Ok(())
@@ -162,34 +141,21 @@ impl<'m> Archive<'m> {
         let mut covered = 0_usize;
         for (index, entry) in self.tensors.iter().enumerate() {
             let fault = ModelError::Offsets { tensor: index };
-            let count = entry
-                .shape
-                .iter()
-                .try_fold(1_usize, |n, &d| n.checked_mul(d))
-                .ok_or(fault)?;
+            let count = entry.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or(fault)?;
             let size = count.checked_mul(4).ok_or(fault)?;
-            let fits =
-                entry.end <= self.data.len() && entry.end.checked_sub(entry.begin) == Some(size);
+            let fits = entry.end <= self.data.len() && entry.end.checked_sub(entry.begin) == Some(size);
             let mut earlier = self.tensors.iter().take(index);
             if !fits || earlier.any(|other| entry.begin < other.end && other.begin < entry.end) {
                 return Err(fault);
             }
             covered = covered.checked_add(size).ok_or(fault)?;
         }
-        if covered == self.data.len() {
-            Ok(())
-        } else {
-            Err(ModelError::Holes)
-        }
+        if covered == self.data.len() { Ok(()) } else { Err(ModelError::Holes) }
     }
 }
 
 /// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
-fn read_entry<'m>(
-    json: &mut Cursor<'m>,
-    name: Text<'m>,
-    tensor: usize,
-) -> Result<Entry<'m>, ModelError> {
+fn read_entry<'m>(json: &mut Cursor<'m>, name: Text<'m>, tensor: usize) -> Result<Entry<'m>, ModelError> {
     let (mut dtype, mut shape, mut offsets) = (None, None, None);
     json.expect(b'{')?;
     let mut more = true;
@@ -221,13 +187,7 @@ fn read_entry<'m>(
     if !dtype.is("F32") {
         return Err(ModelError::Dtype { tensor });
     }
-    Ok(Entry {
-        name,
-        rank,
-        shape,
-        begin,
-        end,
-    })
+    Ok(Entry { name, rank, shape, begin, end })
 }
 
 fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Result<(usize, [usize; 3]), ModelError> {

@@ -59,32 +59,19 @@ impl<'m> Graph<'m> {
         input_dim: usize,
         n_actions: usize,
     ) -> Result<Self, ModelError> {
-        let input = Span {
-            start: 0,
-            len: input_dim,
-        };
+        let input = Span { start: 0, len: input_dim };
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
         *first = Some(input);
-        let mut graph = Self {
-            steps: Vec::new(),
-            input,
-            q: Span::default(),
-            memory_len: 0,
-            scratch_len: input_dim,
-        };
+        let mut graph =
+            Self { steps: Vec::new(), input, q: Span::default(), memory_len: 0, scratch_len: input_dim };
         for (layer, text) in split(text, b';').enumerate() {
-            graph
-                .push(text, archive, &mut slots)
-                .map_err(|fault| ModelError::Layer { layer, fault })?;
+            graph.push(text, archive, &mut slots).map_err(|fault| ModelError::Layer { layer, fault })?;
         }
         if graph.q.len == n_actions {
             return Ok(graph);
         }
-        Err(ModelError::Layer {
-            layer: graph.steps.len().saturating_sub(1),
-            fault: LayerFault::Width,
-        })
+        Err(ModelError::Layer { layer: graph.steps.len().saturating_sub(1), fault: LayerFault::Width })
     }
 
     /// Adds one layer, `kind:inputs>output[:name]`.
@@ -100,11 +87,7 @@ impl<'m> Graph<'m> {
 
         let mut inputs = Vec::<Span, MAX_INPUTS>::new();
         for number in split(from, b',') {
-            let span = slots
-                .get(slot(number)?)
-                .copied()
-                .flatten()
-                .ok_or(LayerFault::Slot)?;
+            let span = slots.get(slot(number)?).copied().flatten().ok_or(LayerFault::Slot)?;
             if inputs.contains(&span) {
                 return Err(LayerFault::Arity);
             }
@@ -115,14 +98,7 @@ impl<'m> Graph<'m> {
             *width = span.len;
         }
         let widths = widths.get(..inputs.len()).unwrap_or_default();
-        let layer = Layer::load(
-            kind,
-            &Parts {
-                archive,
-                name,
-                inputs: widths,
-            },
-        )?;
+        let layer = Layer::load(kind, &Parts { archive, name, inputs: widths })?;
 
         let to = slots.get_mut(slot(to)?).ok_or(LayerFault::Slot)?;
         let output = match *to {
@@ -140,33 +116,18 @@ impl<'m> Graph<'m> {
             *to = *span;
         }
         self.q = output;
-        self.steps
-            .push(Step {
-                layer,
-                inputs: padded,
-                output,
-                memory,
-            })
-            .map_err(|_| LayerFault::Slot)
+        self.steps.push(Step { layer, inputs: padded, output, memory }).map_err(|_| LayerFault::Slot)
     }
 
     /// Runs all layers on an agent input that is already in its place.
     ///
     /// `None` if a buffer is too short; the caller has ruled that out.
     pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
-        for Step {
-            layer,
-            inputs,
-            output,
-            memory: span,
-        } in &self.steps
-        {
+        for Step { layer, inputs, output, memory: span } in &self.steps {
             let memory = memory.get_mut(span.range())?;
             let [a, b, c, d] = inputs.map(Span::range);
             if !layer.in_place() {
-                let [a, b, c, d, output] = scratch
-                    .get_disjoint_mut([a, b, c, d, output.range()])
-                    .ok()?;
+                let [a, b, c, d, output] = scratch.get_disjoint_mut([a, b, c, d, output.range()]).ok()?;
                 layer.run([a, b, c, d], memory, output);
                 continue;
             }

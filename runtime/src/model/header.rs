@@ -125,11 +125,7 @@ impl<'m> Cursor<'m> {
 
     /// Takes `byte`, which must come next.
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), ModelError> {
-        if self.take(byte) {
-            Ok(())
-        } else {
-            Err(self.error())
-        }
+        if self.take(byte) { Ok(()) } else { Err(self.error()) }
     }
 
     /// After an item of a list: `true` if another follows, `false` if `close` ends it.
@@ -143,11 +139,7 @@ impl<'m> Cursor<'m> {
     /// Nothing but white space may be left.
     pub(crate) fn end(&mut self) -> Result<(), ModelError> {
         self.space();
-        if self.peek().is_none() {
-            Ok(())
-        } else {
-            Err(self.error())
-        }
+        if self.peek().is_none() { Ok(()) } else { Err(self.error()) }
     }
 
     /// A natural number: no sign, no fraction, no exponent, no leading zero.
@@ -182,10 +174,7 @@ impl<'m> Cursor<'m> {
                 _ => return Err(self.error()),
             }
         }
-        self.text
-            .get(first..self.at - 1)
-            .map(Text)
-            .ok_or_else(|| self.error())
+        self.text.get(first..self.at - 1).map(Text).ok_or_else(|| self.error())
     }
 
     fn escape(&mut self) -> Result<(), ModelError> {

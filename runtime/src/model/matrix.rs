@@ -29,10 +29,7 @@ impl<'m> Matrix<'m> {
     pub(crate) fn row(&self, row: usize) -> Row<'m> {
         let width = self.cols.saturating_mul(4);
         let begin = row.saturating_mul(width);
-        Row(self
-            .bytes
-            .get(begin..begin.saturating_add(width))
-            .unwrap_or_default())
+        Row(self.bytes.get(begin..begin.saturating_add(width)).unwrap_or_default())
     }
 
     /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
@@ -40,7 +37,12 @@ impl<'m> Matrix<'m> {
     /// Two rows at a time, so that `x` is loaded once for both: eight sums fit the registers of a Cortex-M4F without
     /// spilling, sixteen do not.
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
-        let [a, b, c, d] = [0, 1, 2, 3].map(|i| self.row(first + i).0);
+        let width = self.cols.wrapping_mul(4); // no overflow: a row is part of the file
+        let rest = self.bytes.get(first.wrapping_mul(width)..).unwrap_or_default();
+        let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
+        let (d, _) = rest.split_at_checked(width).unwrap_or_default();
         let [a, b] = dot2(a, b, x);
         let [c, d] = dot2(c, d, x);
         [a, b, c, d]
@@ -65,11 +67,7 @@ impl<'m> Row<'m> {
     /// The floats from left to right.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + Clone + use<'m> {
-        self.0
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
+        self.0.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
     }
 
     /// Writes the floats to the front of `to`, as many as fit.
@@ -81,6 +79,7 @@ impl<'m> Row<'m> {
 }
 
 /// Two rows times `x`. The rows have the same length, or one of them is missing.
+#[inline(always)]
 fn dot2(a: &[u8], b: &[u8], x: &[f32]) -> [f32; 2] {
     if b.is_empty() {
         return [dot(a, x), 0.0];

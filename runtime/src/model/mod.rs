@@ -38,15 +38,9 @@ impl<'m> Model<'m> {
         let archive = archive::Archive::from_bytes(file)?;
         let spec = AgentSpec::read(&archive)?;
         let text = spec::required(&archive, "ddn.graph")?;
-        let input_dim = spec
-            .input_dim()
-            .ok_or(ModelError::Value { key: "ddn.inputs" })?;
+        let input_dim = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
         let graph = graph::Graph::read(text, &archive, input_dim, spec.n_actions())?;
         let recording = Recording::read(&archive, &spec)?;
-        Ok(Self {
-            spec,
-            graph,
-            recording,
-        })
+        Ok(Self { spec, graph, recording })
     }
 }

@@ -46,36 +46,24 @@ impl<'m> Recording<'m> {
     }
 
     /// `None` if the file has no `kat.obs`.
-    pub(crate) fn read(
-        archive: &Archive<'m>,
-        spec: &AgentSpec<'_>,
-    ) -> Result<Option<Self>, ModelError> {
+    pub(crate) fn read(archive: &Archive<'m>, spec: &AgentSpec<'_>) -> Result<Option<Self>, ModelError> {
         let Some(obs) = archive.tensor("kat.obs") else {
             return Ok(None);
         };
         let [_, steps, _] = obs.shape;
         let matrix = |name, cols| {
-            let found = archive
-                .tensor(name)
-                .filter(|tensor| tensor.rank == 2 && tensor.shape == [1, steps, cols]);
-            found
-                .map(|tensor| tensor.matrix())
-                .ok_or(ModelError::Recording { name })
+            let found =
+                archive.tensor(name).filter(|tensor| tensor.rank == 2 && tensor.shape == [1, steps, cols]);
+            found.map(|tensor| tensor.matrix()).ok_or(ModelError::Recording { name })
         };
         let naturals = |name, count, none| {
-            let found = archive
-                .tensor(name)
-                .filter(|tensor| tensor.rank == 1 && tensor.shape == [1, 1, steps]);
+            let found =
+                archive.tensor(name).filter(|tensor| tensor.rank == 1 && tensor.shape == [1, 1, steps]);
             let row = found.ok_or(ModelError::Recording { name })?.row();
-            let fits = |value: f32| {
-                natural(value).is_some_and(|v| v < count) || none && value.to_bits() == NONE
-            };
+            let fits =
+                |value: f32| natural(value).is_some_and(|v| v < count) || none && value.to_bits() == NONE;
             let valid = row.iter().all(fits);
-            if valid {
-                Ok(row)
-            } else {
-                Err(ModelError::Recording { name })
-            }
+            if valid { Ok(row) } else { Err(ModelError::Recording { name }) }
         };
         Ok(Some(Self {
             obs: matrix("kat.obs", spec.obs_dim())?,
@@ -99,24 +87,16 @@ impl<'m> Recording<'m> {
 
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = RecordedStep<'m>> + use<'m> {
-        let Self {
-            obs, available, q, ..
-        } = *self;
-        let scalars = self
-            .last_action
-            .iter()
-            .zip(self.agent.iter())
-            .zip(self.action.iter());
-        scalars
-            .enumerate()
-            .map(move |(step, ((last_action, agent), action))| RecordedStep {
-                obs: obs.row(step),
-                last_action: natural(last_action),
-                agent: natural(agent).unwrap_or(usize::MAX),
-                available: available.row(step),
-                q: q.row(step),
-                action: natural(action).unwrap_or(usize::MAX),
-            })
+        let Self { obs, available, q, .. } = *self;
+        let scalars = self.last_action.iter().zip(self.agent.iter()).zip(self.action.iter());
+        scalars.enumerate().map(move |(step, ((last_action, agent), action))| RecordedStep {
+            obs: obs.row(step),
+            last_action: natural(last_action),
+            agent: natural(agent).unwrap_or(usize::MAX),
+            available: available.row(step),
+            q: q.row(step),
+            action: natural(action).unwrap_or(usize::MAX),
+        })
     }
 }
 

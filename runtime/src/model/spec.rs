@@ -89,9 +89,7 @@ impl<'m> AgentSpec<'m> {
 
     /// Floats of the agent input.
     pub(crate) fn input_dim(&self) -> Option<usize> {
-        self.inputs
-            .iter()
-            .try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
+        self.inputs.iter().try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
     }
 
     /// Reads and cross-checks the metadata.
@@ -120,8 +118,7 @@ impl<'m> AgentSpec<'m> {
             contract: text("ddn.contract"),
         };
         for input in split(required(archive, "ddn.inputs")?, b',') {
-            spec.push(input)
-                .ok_or(ModelError::Value { key: "ddn.inputs" })?;
+            spec.push(input).ok_or(ModelError::Value { key: "ddn.inputs" })?;
         }
         Ok(spec)
     }
@@ -148,10 +145,7 @@ impl<'m> AgentSpec<'m> {
 }
 
 /// A value that must be there and be written without escapes.
-pub(crate) fn required<'m>(
-    archive: &Archive<'m>,
-    key: &'static str,
-) -> Result<&'m str, ModelError> {
+pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
     let text = archive.metadata(key).ok_or(ModelError::Missing { key })?;
     text.plain().ok_or(ModelError::Value { key })
 }

@@ -11,8 +11,7 @@ pub(crate) fn split(text: &str, at: u8) -> impl Iterator<Item = &str> + Clone {
     let mut rest = Some(text);
     core::iter::from_fn(move || {
         let text = rest?;
-        let (piece, after) =
-            cut(text, at).map_or((text, None), |(piece, after)| (piece, Some(after)));
+        let (piece, after) = cut(text, at).map_or((text, None), |(piece, after)| (piece, Some(after)));
         rest = after;
         Some(piece)
     })

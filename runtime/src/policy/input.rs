@@ -34,21 +34,13 @@ where
     /// Finds everything that can be wrong, before anything is written.
     pub(super) fn check(&self, spec: &AgentSpec<'_>) -> Result<(), ActError> {
         if self.obs.len() != spec.obs_dim() {
-            return Err(ActError::Obs {
-                want: spec.obs_dim(),
-                got: self.obs.len(),
-            });
+            return Err(ActError::Obs { want: spec.obs_dim(), got: self.obs.len() });
         }
         if self.available.len() != spec.n_actions() {
-            return Err(ActError::Available {
-                want: spec.n_actions(),
-                got: self.available.len(),
-            });
+            return Err(ActError::Available { want: spec.n_actions(), got: self.available.len() });
         }
         if self.agent_id >= spec.n_agents()
-            || self
-                .last_action
-                .is_some_and(|action| action >= spec.n_actions())
+            || self.last_action.is_some_and(|action| action >= spec.n_actions())
         {
             return Err(ActError::Index);
         }
@@ -72,12 +64,9 @@ where
                 Part::Obs => write(slots, self.obs.clone()),
                 Part::LastAction => one_hot(slots, self.last_action),
                 Part::AgentId => one_hot(slots, Some(self.agent_id)),
-                Part::Available => write(
-                    slots,
-                    self.available
-                        .clone()
-                        .map(|yes| if yes { 1.0 } else { 0.0 }),
-                ),
+                Part::Available => {
+                    write(slots, self.available.clone().map(|yes| if yes { 1.0 } else { 0.0 }))
+                }
             }
             rest = after;
         }

@@ -99,31 +99,19 @@ impl<'m> Policy<'m> {
     fn act_on<'s>(
         &self,
         memory: &mut [f32],
-        seen: Seen<
-            impl ExactSizeIterator<Item = f32> + Clone,
-            impl ExactSizeIterator<Item = bool> + Clone,
-        >,
+        seen: Seen<impl ExactSizeIterator<Item = f32> + Clone, impl ExactSizeIterator<Item = bool> + Clone>,
         scratch: &'s mut [f32],
     ) -> Result<Action<'s>, ActError> {
         let graph = &self.model.graph;
-        let too_short = ActError::Scratch {
-            want: graph.scratch_len,
-            got: scratch.len(),
-        };
+        let too_short = ActError::Scratch { want: graph.scratch_len, got: scratch.len() };
         if memory.len() < graph.memory_len {
-            return Err(ActError::Memory {
-                want: graph.memory_len,
-                got: memory.len(),
-            });
+            return Err(ActError::Memory { want: graph.memory_len, got: memory.len() });
         }
         if scratch.len() < graph.scratch_len {
             return Err(too_short);
         }
         seen.check(&self.model.spec)?;
-        seen.encode(
-            &self.model.spec,
-            scratch.get_mut(graph.input.range()).ok_or(too_short)?,
-        );
+        seen.encode(&self.model.spec, scratch.get_mut(graph.input.range()).ok_or(too_short)?);
         graph.run(memory, scratch).ok_or(too_short)?;
         let q = scratch.get(graph.q.range()).ok_or(too_short)?;
         let index = greedy::greedy(q, seen.available).ok_or(ActError::NotANumber)?;

@@ -12,11 +12,7 @@ impl Policy<'_> {
     ///
     /// # Errors
     /// If there are no recorded steps, or at the first difference.
-    pub fn self_test(
-        &self,
-        memory: &mut [f32],
-        scratch: &mut [f32],
-    ) -> Result<usize, SelfTestError> {
+    pub fn self_test(&self, memory: &mut [f32], scratch: &mut [f32]) -> Result<usize, SelfTestError> {
         let recording = self.recording().ok_or(SelfTestError::NoRecord)?;
         self.reset(memory);
         for (step, recorded) in recording.steps().enumerate() {

@@ -10,8 +10,12 @@ use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
 
 /// Teach a team of agents to cooperate, so that each can act alone.
 #[derive(Parser)]
-#[command(name = "ddn-train", version, after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, \
-    3 environment, 4 diverged, 5 input/output, 6 corrupt input, 130/143 stopped by a signal after saving.")]
+#[command(
+    name = "ddn-train",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage or config, \
+    3 environment, 4 diverged, 5 input/output, 6 corrupt input, 130/143 stopped by a signal after saving."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

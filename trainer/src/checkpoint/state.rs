@@ -90,7 +90,9 @@ impl State {
     /// # Errors
     /// If something is missing, unknown, or of another shape.
     pub fn restore(&self, scheme: &mut dyn Scheme) -> Result<(), TrainError> {
-        let missing = |what: &str, name: &str| CheckpointError::content(Path::new("checkpoint"), format!("lacks the {what} \"{name}\""));
+        let missing = |what: &str, name: &str| {
+            CheckpointError::content(Path::new("checkpoint"), format!("lacks the {what} \"{name}\""))
+        };
         for (name, set) in scheme.params() {
             let values = self.params.get(name).ok_or_else(|| missing("parameters", name))?;
             set.set_values(values).during("restoring parameters")?;
@@ -107,7 +109,9 @@ impl State {
     /// # Errors
     /// If something cannot be encoded.
     pub fn to_files(&self) -> Result<Files, TrainError> {
-        let content = |error: &dyn std::fmt::Display| CheckpointError::content(Path::new("checkpoint"), error.to_string());
+        let content = |error: &dyn std::fmt::Display| {
+            CheckpointError::content(Path::new("checkpoint"), error.to_string())
+        };
         let json = |value: &dyn erased::Json| value.json().map_err(|error| content(&error));
         let mut files = vec![
             ("config.toml".to_owned(), self.config.to_text()?.into_bytes()),
@@ -115,14 +119,20 @@ impl State {
             ("counters.json".to_owned(), json(&self.counters)?),
         ];
         for (name, values) in &self.params {
-            files.push((format!("params.{name}.safetensors"), encode(values).map_err(|error| content(&error))?));
+            files.push((
+                format!("params.{name}.safetensors"),
+                encode(values).map_err(|error| content(&error))?,
+            ));
         }
         for (name, (steps, values)) in &self.optimisers {
             let mut values = values.clone();
             // Two floats of 24 bits each hold the count exactly.
             let halves = vec![(steps >> 24) as f32, (steps & 0xff_ffff) as f32];
             values.insert("steps".into(), (vec![2], halves));
-            files.push((format!("optimiser.{name}.safetensors"), encode(&values).map_err(|error| content(&error))?));
+            files.push((
+                format!("optimiser.{name}.safetensors"),
+                encode(&values).map_err(|error| content(&error))?,
+            ));
         }
         let replay = postcard::to_stdvec(&self.replay).map_err(|error| content(&error))?;
         files.push(("replay.bin".to_owned(), replay));
@@ -134,16 +144,21 @@ impl State {
     /// # Errors
     /// Names the file that is missing or wrong.
     pub fn from_files(path: &Path, files: &Files) -> Result<Self, CheckpointError> {
-        let wrong = |name: &str, error: &dyn std::fmt::Display| CheckpointError::content(path, format!("{name}: {error}"));
+        let wrong = |name: &str, error: &dyn std::fmt::Display| {
+            CheckpointError::content(path, format!("{name}: {error}"))
+        };
         let file = |name: &str| {
             let found = files.iter().find(|(found, _)| found == name);
             found.map(|(_, bytes)| bytes.as_slice()).ok_or_else(|| wrong(name, &"is missing"))
         };
         let text = std::str::from_utf8(file("config.toml")?).map_err(|error| wrong("config.toml", &error))?;
-        let config = ExperimentConfig::from_text(text, "config.toml", &[]).map_err(|error| wrong("config.toml", &error))?;
+        let config = ExperimentConfig::from_text(text, "config.toml", &[])
+            .map_err(|error| wrong("config.toml", &error))?;
         let spec = serde_json::from_slice(file("spec.json")?).map_err(|error| wrong("spec.json", &error))?;
-        let counters = serde_json::from_slice(file("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
-        let replay = postcard::from_bytes(file("replay.bin")?).map_err(|error| wrong("replay.bin", &error))?;
+        let counters =
+            serde_json::from_slice(file("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
+        let replay =
+            postcard::from_bytes(file("replay.bin")?).map_err(|error| wrong("replay.bin", &error))?;
         let mut params = BTreeMap::new();
         let mut optimisers = BTreeMap::new();
         for (name, bytes) in files {
@@ -152,7 +167,8 @@ impl State {
             if let Some(set) = stem.strip_prefix("params.") {
                 params.insert(set.to_owned(), values);
             } else if let Some(optimiser) = stem.strip_prefix("optimiser.") {
-                let (_, halves) = values.remove("steps").ok_or_else(|| wrong(name, &"lacks its step count"))?;
+                let (_, halves) =
+                    values.remove("steps").ok_or_else(|| wrong(name, &"lacks its step count"))?;
                 let [high, low] = halves[..] else { return Err(wrong(name, &"has a damaged step count")) };
                 optimisers.insert(optimiser.to_owned(), (((high as u64) << 24) + low as u64, values));
             }
@@ -179,7 +195,9 @@ mod erased {
 fn encode(values: &Values) -> Result<Vec<u8>, safetensors::SafeTensorError> {
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = values
         .iter()
-        .map(|(name, (shape, data))| (name, shape, data.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .map(|(name, (shape, data))| {
+            (name, shape, data.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
         .collect();
     let views = bytes
         .iter()
@@ -190,7 +208,8 @@ fn encode(values: &Values) -> Result<Vec<u8>, safetensors::SafeTensorError> {
 
 fn decode(bytes: &[u8]) -> Result<Values, safetensors::SafeTensorError> {
     let file = safetensors::SafeTensors::deserialize(bytes)?;
-    let numbers = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let numbers =
+        |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     Ok(file
         .tensors()
         .into_iter()

@@ -26,7 +26,13 @@ fn pick<'n>(networks: &[&'n str], asked: Option<&str>) -> anyhow::Result<&'n str
 /// # Errors
 /// If the run cannot be read or played.
 #[allow(clippy::print_stdout)]
-pub fn evaluate(run: &Path, episodes: usize, network: Option<&str>, seed: u64, json: bool) -> anyhow::Result<()> {
+pub fn evaluate(
+    run: &Path,
+    episodes: usize,
+    network: Option<&str>,
+    seed: u64,
+    json: bool,
+) -> anyhow::Result<()> {
     let checkpoint = Checkpoint::open(run)?;
     set_threads(checkpoint.config())?;
     let scheme = checkpoint.scheme_built()?;
@@ -70,8 +76,10 @@ pub fn watch(run: &Path, network: Option<&str>, seed: u64, pace: std::time::Dura
     env.reset(crate::seed::number(seed, "play/0"), &mut frame)?;
     println!("{}", env.render());
     for step in 0..episode.len() {
-        let actions: Vec<usize> =
-            episode.actions[step * spec.n_agents..][..spec.n_agents].iter().map(|&a| usize::from(a)).collect();
+        let actions: Vec<usize> = episode.actions[step * spec.n_agents..][..spec.n_agents]
+            .iter()
+            .map(|&a| usize::from(a))
+            .collect();
         let outcome = env.step(&actions, &mut frame)?;
         let names = actions.iter().map(|&action| spec.actions[action].as_str()).collect::<Vec<_>>().join(" ");
         std::thread::sleep(pace);

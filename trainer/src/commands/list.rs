@@ -16,7 +16,9 @@ pub fn list(json: bool) {
     let groups = [("environments", envs), ("schemes", schemes), ("mixers", mixers)];
     if json {
         let object = |rows: &Vec<(&str, &str)>| {
-            rows.iter().map(|(name, about)| serde_json::json!({"name": name, "about": about})).collect::<Vec<_>>()
+            rows.iter()
+                .map(|(name, about)| serde_json::json!({"name": name, "about": about}))
+                .collect::<Vec<_>>()
         };
         let all = groups.iter().map(|(heading, rows)| ((*heading).to_owned(), object(rows).into()));
         println!("{}", serde_json::Value::Object(all.collect()));

@@ -74,13 +74,15 @@ impl Summary {
         let mut rows = Vec::new();
         for (index, run) in runs.iter().enumerate() {
             for network in run.scheme().networks() {
-                let name = if index == 0 { (*network).to_owned() } else { "plain agent, same steps".to_owned() };
+                let name =
+                    if index == 0 { (*network).to_owned() } else { "plain agent, same steps".to_owned() };
                 rows.push(Row::new(&name, eval::greedy(run.scheme(), network, &mut envs, which)?));
             }
         }
         rows.push(Row::new("random play", eval::random(&mut envs, which)?));
         tracing::info!(seconds, "run finished");
-        let kind = |table: &toml::Table| table.get("kind").and_then(toml::Value::as_str).unwrap_or("?").to_owned();
+        let kind =
+            |table: &toml::Table| table.get("kind").and_then(toml::Value::as_str).unwrap_or("?").to_owned();
         Ok(Self {
             env: envs[0].spec().name.clone(),
             algorithm: format!("{}+{}", kind(&config.scheme), kind(&config.mixer)),
@@ -142,7 +144,10 @@ pub fn print(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(summary)?);
         return Ok(());
     }
-    println!("{} on {}, {} steps, {} updates", summary.algorithm, summary.env, summary.t_env, summary.updates);
+    println!(
+        "{} on {}, {} steps, {} updates",
+        summary.algorithm, summary.env, summary.t_env, summary.updates
+    );
     println!("{:<26} {:>9} {:>8} {:>8}  episodes", "greedy", "return", "± 95 %", "length");
     for row in &summary.rows {
         let Row { player, mean_return, interval, mean_length, episodes, .. } = row;

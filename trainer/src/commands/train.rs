@@ -19,7 +19,12 @@ pub const BASELINE: &str = "plain";
 ///
 /// # Errors
 /// If the config is wrong, the directory is taken, or training fails.
-pub fn train(config: &Path, overrides: &[String], out: Option<PathBuf>, json: bool) -> anyhow::Result<Option<Stop>> {
+pub fn train(
+    config: &Path,
+    overrides: &[String],
+    out: Option<PathBuf>,
+    json: bool,
+) -> anyhow::Result<Option<Stop>> {
     let name = config.file_stem().unwrap_or_default();
     let dir = out.unwrap_or_else(|| Path::new("runs").join(name));
     let config = ExperimentConfig::load(config, overrides)?;
@@ -92,7 +97,9 @@ trait ResumedAt {
 impl ResumedAt for PathBuf {
     fn strip_suffix_of_baseline(&self) -> &Path {
         match (self.file_name(), self.parent()) {
-            (Some(name), Some(parent)) if name == BASELINE && parent.join(crate::train::CONFIG).exists() => parent,
+            (Some(name), Some(parent)) if name == BASELINE && parent.join(crate::train::CONFIG).exists() => {
+                parent
+            }
             _ => self,
         }
     }

@@ -39,29 +39,13 @@ pub struct CheckReport {
 
 impl std::fmt::Display for CheckReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            env,
-            episodes,
-            steps,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{env}: {episodes} episodes, {steps} steps of random play, all checks passed"
-        )?;
+        let Self { env, episodes, steps, .. } = self;
+        writeln!(f, "{env}: {episodes} episodes, {steps} steps of random play, all checks passed")?;
         writeln!(f, "  mean return   {:.3}", self.mean_return)?;
         let (shortest, longest) = self.lengths;
-        writeln!(
-            f,
-            "  length        {:.1} ({shortest} to {longest})",
-            self.mean_length
-        )?;
+        writeln!(f, "  length        {:.1} ({shortest} to {longest})", self.mean_length)?;
         writeln!(f, "  steps/s       {:.0}", self.steps_per_second)?;
-        writeln!(
-            f,
-            "  save, restore {}",
-            if self.saves { "yes" } else { "not offered" }
-        )?;
+        writeln!(f, "  save, restore {}", if self.saves { "yes" } else { "not offered" })?;
         for hint in &self.hints {
             writeln!(f, "  hint: {hint}")?;
         }
@@ -76,12 +60,7 @@ impl std::fmt::Display for CheckReport {
 pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckReport, EnvError> {
     let spec = env.spec().clone();
     check_spec(&spec)?;
-    let mut check = Check {
-        env,
-        seed,
-        hints: Vec::new(),
-        spec,
-    };
+    let mut check = Check { env, seed, hints: Vec::new(), spec };
     let mut report = CheckReport {
         env: check.spec.name.clone(),
         episodes: episodes.max(1),
@@ -134,16 +113,12 @@ fn check_spec(spec: &EnvSpec) -> Result<(), EnvError> {
         ("episode_limit", spec.episode_limit),
     ] {
         if size == 0 {
-            return breach(&format!(
-                "spec.{field} is 0 or empty; there must be at least 1"
-            ));
+            return breach(&format!("spec.{field} is 0 or empty; there must be at least 1"));
         }
     }
     for (k, name) in spec.actions.iter().enumerate() {
         if name.trim().is_empty() || spec.actions[..k].contains(name) {
-            return breach(&format!(
-                "spec.actions[{k}] is {name:?}; names must differ, none blank"
-            ));
+            return breach(&format!("spec.actions[{k}] is {name:?}; names must differ, none blank"));
         }
     }
     if spec.obs_layout.trim().is_empty() {
@@ -176,16 +151,12 @@ struct Trace {
 
 impl Trace {
     fn total(&self) -> f64 {
-        self.moments
-            .iter()
-            .map(|moment| f64::from(moment.step.reward))
-            .sum()
+        self.moments.iter().map(|moment| f64::from(moment.step.reward)).sum()
     }
 
     /// The frame after `t` steps.
     fn frame(&self, t: usize) -> &Frame {
-        t.checked_sub(1)
-            .map_or(&self.first, |last| &self.moments[last].frame)
+        t.checked_sub(1).map_or(&self.first, |last| &self.moments[last].frame)
     }
 }
 
@@ -252,11 +223,7 @@ impl Check<'_> {
             self.frame(&frame, episode, t + 1)?;
             self.step(&step, episode, t + 1)?;
             total += f64::from(step.reward);
-            trace.moments.push(Moment {
-                actions,
-                step,
-                frame: frame.clone(),
-            });
+            trace.moments.push(Moment { actions, step, frame: frame.clone() });
             if step.end.is_some() {
                 break;
             }
@@ -279,8 +246,7 @@ impl Check<'_> {
         let pick = |mask: &[bool]| {
             let nth = rng.below(mask.iter().filter(|&&open| open).count());
             let mut open = (0..mask.len()).filter(|&action| mask[action]);
-            open.nth(nth)
-                .expect("the mask was checked to leave an action")
+            open.nth(nth).expect("the mask was checked to leave an action")
         };
         masks.map(pick).collect()
     }
@@ -299,12 +265,7 @@ impl Check<'_> {
             ("state", frame.state.len(), 1, self.spec.state_dim),
             ("available", frame.available.len(), agents, actions),
             ("alive", frame.alive.len(), agents, 1),
-            (
-                "teacher",
-                frame.teacher.len(),
-                agents,
-                self.spec.teacher_dim,
-            ),
+            ("teacher", frame.teacher.len(), agents, self.spec.teacher_dim),
         ] {
             if got != rows * cols {
                 return self.breach(format_args!(
@@ -354,10 +315,7 @@ impl Check<'_> {
         let place = format!("episode {episode}, step {t}");
         let limit = self.spec.episode_limit;
         if !step.reward.is_finite() {
-            return self.breach(format_args!(
-                "{place}: the reward is {}; give a finite number",
-                step.reward
-            ));
+            return self.breach(format_args!("{place}: the reward is {}; give a finite number", step.reward));
         }
         if step.end.is_none() && t >= limit {
             return self.breach(format_args!(
@@ -394,17 +352,13 @@ impl Check<'_> {
         let agent = rng.below(agents);
         let mask = &frame.available[agent * n_actions..][..n_actions];
         // Among the closed actions there is always the one behind the last.
-        let closed: Vec<_> = (0..=n_actions)
-            .filter(|&action| !mask.get(action).is_some_and(|open| *open))
-            .collect();
+        let closed: Vec<_> =
+            (0..=n_actions).filter(|&action| !mask.get(action).is_some_and(|open| *open)).collect();
         let action = closed[rng.below(closed.len())];
         let mut wrong = actions.to_vec();
         wrong[agent] = action;
         match self.env.step(&wrong, &mut scratch) {
-            Err(EnvError::Unavailable {
-                agent: a,
-                action: b,
-            }) if (a, b) == (agent, action) => {}
+            Err(EnvError::Unavailable { agent: a, action: b }) if (a, b) == (agent, action) => {}
             other => {
                 return self.breach(format_args!(
                     "{place}: agent {agent} chose action {action}, which is not available; step \
@@ -436,12 +390,7 @@ impl Check<'_> {
         };
         let n_actions = self.spec.n_actions();
         let first_open = |mask: &[bool]| mask.iter().position(|open| *open).unwrap_or(0);
-        let actions: Vec<_> = last
-            .frame
-            .available
-            .chunks_exact(n_actions)
-            .map(first_open)
-            .collect();
+        let actions: Vec<_> = last.frame.available.chunks_exact(n_actions).map(first_open).collect();
         match self.env.step(&actions, &mut scratch) {
             Err(EnvError::NotRunning) => Ok(()),
             other => self.breach(format_args!(
@@ -480,8 +429,7 @@ impl Check<'_> {
             let step = match self.env.step(&moment.actions, &mut frame) {
                 Ok(step) => step,
                 Err(error) => {
-                    return self
-                        .breach(format_args!("{place}: {how} are refused: {error}; {mend}"));
+                    return self.breach(format_args!("{place}: {how} are refused: {error}; {mend}"));
                 }
             };
             if !same_step(&step, &moment.step) {
@@ -491,9 +439,7 @@ impl Check<'_> {
                 ));
             }
             if let Some(what) = difference(&moment.frame, &frame, &self.spec) {
-                return self.breach(format_args!(
-                    "{place}: {how} lead to another {what}; {mend}"
-                ));
+                return self.breach(format_args!("{place}: {how} lead to another {what}; {mend}"));
             }
         }
         Ok(())
@@ -510,10 +456,7 @@ impl Check<'_> {
         self.env.reset(number(trace.seed, "another"), &mut frame)?;
         let broken = [
             ("no bytes", Vec::new()),
-            (
-                "the bytes without the last one",
-                saved[..saved.len().saturating_sub(1)].to_vec(),
-            ),
+            ("the bytes without the last one", saved[..saved.len().saturating_sub(1)].to_vec()),
             ("the bytes and one more", [saved.as_slice(), &[0]].concat()),
         ];
         for (what, bytes) in broken {
@@ -534,9 +477,7 @@ impl Check<'_> {
             return self.breach(format_args!("{place}: load gives another {what}; {mend}"));
         }
         if self.env.save().as_ref() != Some(saved) {
-            return self.breach(format_args!(
-                "{place}: save after load gives other bytes; {mend}"
-            ));
+            return self.breach(format_args!("{place}: save after load gives other bytes; {mend}"));
         }
         self.go_on(trace, *t, "the same actions after load", mend)?;
         Ok(true)
@@ -550,31 +491,13 @@ fn same_step(a: &Step, b: &Step) -> bool {
 /// The first place where two frames differ.
 fn difference(want: &Frame, got: &Frame, spec: &EnvSpec) -> Option<String> {
     let (obs, view, actions) = (spec.obs_dim, spec.teacher_dim, spec.n_actions());
-    let of_agent = |field: &str, k: usize, dim: usize| {
-        format!("{field} of agent {}, index {}", k / dim, k % dim)
-    };
+    let of_agent =
+        |field: &str, k: usize, dim: usize| format!("{field} of agent {}, index {}", k / dim, k % dim);
     None.or_else(|| Some(of_agent("obs", floats(&want.obs, &got.obs)?, obs)))
         .or_else(|| Some(format!("state, index {}", floats(&want.state, &got.state)?)))
-        .or_else(|| {
-            Some(of_agent(
-                "mask",
-                flags(&want.available, &got.available)?,
-                actions,
-            ))
-        })
-        .or_else(|| {
-            Some(format!(
-                "alive of agent {}",
-                flags(&want.alive, &got.alive)?
-            ))
-        })
-        .or_else(|| {
-            Some(of_agent(
-                "teacher view",
-                floats(&want.teacher, &got.teacher)?,
-                view,
-            ))
-        })
+        .or_else(|| Some(of_agent("mask", flags(&want.available, &got.available)?, actions)))
+        .or_else(|| Some(format!("alive of agent {}", flags(&want.alive, &got.alive)?)))
+        .or_else(|| Some(of_agent("teacher view", floats(&want.teacher, &got.teacher)?, view)))
 }
 
 /// Bit for bit.

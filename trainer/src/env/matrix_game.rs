@@ -33,11 +33,7 @@ pub struct MatrixGameConfig {
 impl Default for MatrixGameConfig {
     fn default() -> Self {
         let payoffs = vec![8.0, -12.0, -12.0, -12.0, 0.0, 0.0, -12.0, 0.0, 0.0];
-        Self {
-            agents: 2,
-            actions: 3,
-            payoffs,
-        }
+        Self { agents: 2, actions: 3, payoffs }
     }
 }
 
@@ -55,20 +51,14 @@ impl EnvKind for MatrixGame {
     type Config = MatrixGameConfig;
 
     fn from_config(config: MatrixGameConfig) -> Result<Self, EnvError> {
-        let MatrixGameConfig {
-            agents,
-            actions,
-            payoffs,
-        } = config;
+        let MatrixGameConfig { agents, actions, payoffs } = config;
         if agents == 0 {
             return Err(bad("agents", "is 0; give at least 1"));
         }
         if actions == 0 {
             return Err(bad("actions", "is 0; give at least 1"));
         }
-        let want = u32::try_from(agents)
-            .ok()
-            .and_then(|n| actions.checked_pow(n));
+        let want = u32::try_from(agents).ok().and_then(|n| actions.checked_pow(n));
         let too_long = |n: &usize| *n > LONGEST_TABLE || agents > LONGEST_TABLE;
         let Some(want) = want.filter(|n| !too_long(n)) else {
             let reason = format!(
@@ -78,25 +68,18 @@ impl EnvKind for MatrixGame {
             return Err(bad("payoffs", reason));
         };
         if payoffs.len() != want {
-            let reason = format!(
-                "holds {} numbers; {actions} actions of {agents} agents need {want}",
-                payoffs.len()
-            );
+            let reason =
+                format!("holds {} numbers; {actions} actions of {agents} agents need {want}", payoffs.len());
             return Err(bad("payoffs", reason));
         }
         let payoffs: Vec<f32> = payoffs.into_iter().map(|payoff| payoff as f32).collect();
         if let Some(k) = payoffs.iter().position(|payoff| !payoff.is_finite()) {
-            return Err(bad(
-                "payoffs",
-                format!("number {k} is {}; give finite ones", payoffs[k]),
-            ));
+            return Err(bad("payoffs", format!("number {k} is {}; give finite ones", payoffs[k])));
         }
         let spec = EnvSpec {
             name: Self::NAME.into(),
             n_agents: agents,
-            actions: (0..actions)
-                .map(|action| format!("action {action}"))
-                .collect(),
+            actions: (0..actions).map(|action| format!("action {action}")).collect(),
             obs_dim: 1,
             state_dim: 1,
             teacher_dim: 0,
@@ -104,11 +87,7 @@ impl EnvKind for MatrixGame {
             obs_layout: "constant 1".into(),
             best_return: payoffs.iter().copied().reduce(f32::max),
         };
-        Ok(Self {
-            spec,
-            payoffs,
-            running: false,
-        })
+        Ok(Self { spec, payoffs, running: false })
     }
 }
 
@@ -139,16 +118,10 @@ impl Env for MatrixGame {
             return Err(EnvError::NotRunning);
         }
         check_actions(&self.spec, actions)?;
-        let cell = actions
-            .iter()
-            .fold(0, |cell, action| cell * self.spec.n_actions() + action);
+        let cell = actions.iter().fold(0, |cell, action| cell * self.spec.n_actions() + action);
         self.running = false;
         self.observe(frame);
-        Ok(Step {
-            reward: self.payoffs[cell],
-            end: Some(End::Terminated),
-            won: None,
-        })
+        Ok(Step { reward: self.payoffs[cell], end: Some(End::Terminated), won: None })
     }
 
     fn save(&self) -> Option<Vec<u8>> {
@@ -175,16 +148,9 @@ impl Env for MatrixGame {
 /// Refuses what can never be chosen in a game without a mask.
 pub(super) fn check_actions(spec: &EnvSpec, actions: &[usize]) -> Result<(), EnvError> {
     if actions.len() != spec.n_agents {
-        return Err(EnvError::Actions {
-            want: spec.n_agents,
-            got: actions.len(),
-        });
+        return Err(EnvError::Actions { want: spec.n_agents, got: actions.len() });
     }
-    match actions
-        .iter()
-        .enumerate()
-        .find(|(_, action)| **action >= spec.n_actions())
-    {
+    match actions.iter().enumerate().find(|(_, action)| **action >= spec.n_actions()) {
         Some((agent, &action)) => Err(EnvError::Unavailable { agent, action }),
         None => Ok(()),
     }
@@ -202,11 +168,7 @@ mod tests {
 
     fn game(agents: usize, actions: usize, payoffs: &[f64]) -> Result<MatrixGame, EnvError> {
         let payoffs = payoffs.to_vec();
-        MatrixGame::from_config(MatrixGameConfig {
-            agents,
-            actions,
-            payoffs,
-        })
+        MatrixGame::from_config(MatrixGameConfig { agents, actions, payoffs })
     }
 
     fn pays(game: &mut MatrixGame, actions: &[usize]) -> f32 {
@@ -214,10 +176,7 @@ mod tests {
         game.reset(0, &mut frame).expect("resets");
         let step = game.step(actions, &mut frame).expect("steps");
         assert_eq!(step.end, Some(End::Terminated));
-        assert!(matches!(
-            game.step(actions, &mut frame),
-            Err(EnvError::NotRunning)
-        ));
+        assert!(matches!(game.step(actions, &mut frame), Err(EnvError::NotRunning)));
         step.reward
     }
 
@@ -243,10 +202,7 @@ mod tests {
     #[test]
     fn a_table_of_the_wrong_size_is_refused() {
         let says = |result: Result<MatrixGame, EnvError>| result.expect_err("refused").to_string();
-        assert_eq!(
-            says(game(3, 3, &[1.0])),
-            "[env] payoffs: holds 1 numbers; 3 actions of 3 agents need 27"
-        );
+        assert_eq!(says(game(3, 3, &[1.0])), "[env] payoffs: holds 1 numbers; 3 actions of 3 agents need 27");
         assert!(says(game(0, 3, &[])).contains("agents: is 0"));
         assert!(says(game(3, 0, &[])).contains("actions: is 0"));
         assert!(says(game(usize::MAX, 1, &[1.0])).contains("need more than"));

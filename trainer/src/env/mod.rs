@@ -126,9 +126,7 @@ pub trait Env: Send {
     /// [`EnvError::Restore`] if the bytes are not of this environment, or it cannot restore.
     fn load(&mut self, saved: &[u8], frame: &mut Frame) -> Result<(), EnvError> {
         let _ = (saved, frame);
-        Err(EnvError::Restore {
-            reason: "this environment cannot save or restore".into(),
-        })
+        Err(EnvError::Restore { reason: "this environment cannot save or restore".into() })
     }
 
     /// The running episode as a person would draw it, a few lines of text.

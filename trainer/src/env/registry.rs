@@ -87,9 +87,7 @@ impl Entry {
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -120,13 +118,7 @@ pub fn resolve(table: &Table) -> Result<Table, EnvError> {
 
 /// Takes `kind` out, so that the rest can be typed strictly.
 fn find(table: &Table) -> Result<(&'static Entry, Table), EnvError> {
-    let known = || {
-        REGISTRY
-            .iter()
-            .map(|entry| entry.name)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let known = || REGISTRY.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
     let mut keys = table.clone();
     let kind = match keys.remove(KIND) {
         Some(Value::String(kind)) => kind,
@@ -139,21 +131,13 @@ fn find(table: &Table) -> Result<(&'static Entry, Table), EnvError> {
     let entry = REGISTRY
         .iter()
         .find(|entry| entry.name == kind)
-        .ok_or_else(|| {
-            bad(
-                KIND,
-                format!("unknown environment {kind:?}; known: {}", known()),
-            )
-        })?;
+        .ok_or_else(|| bad(KIND, format!("unknown environment {kind:?}; known: {}", known())))?;
     Ok((entry, keys))
 }
 
 /// An [`EnvError::Config`].
 pub(crate) fn bad(key: impl Into<String>, reason: impl Into<String>) -> EnvError {
-    EnvError::Config {
-        key: key.into(),
-        reason: reason.into(),
-    }
+    EnvError::Config { key: key.into(), reason: reason.into() }
 }
 
 fn written<C: Serialize>(config: &C) -> Result<Table, EnvError> {
@@ -164,11 +148,7 @@ fn written<C: Serialize>(config: &C) -> Result<Table, EnvError> {
 fn typed<T: EnvKind>(keys: &Table) -> Result<T::Config, EnvError> {
     let defaults = written(&T::Config::default())?;
     if let Some(key) = keys.keys().find(|key| !defaults.contains_key(*key)) {
-        let known = defaults
-            .keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let known = defaults.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(bad(key, format!("unknown key; {} knows {known}", T::NAME)));
     }
     keys.clone().try_into().map_err(|error: toml::de::Error| {
@@ -192,10 +172,7 @@ mod tests {
     }
 
     fn complaint(text: &str) -> String {
-        build(&table(text))
-            .err()
-            .expect("this table cannot be built")
-            .to_string()
+        build(&table(text)).err().expect("this table cannot be built").to_string()
     }
 
     #[test]
@@ -205,12 +182,7 @@ mod tests {
             let env = build(&example).expect("defaults build");
             assert_eq!(env.spec().name, entry.name);
             assert!(!entry.about.is_empty() && !entry.about.contains('\n'));
-            assert_eq!(
-                resolve(&example).expect("resolves"),
-                example,
-                "{}",
-                entry.name
-            );
+            assert_eq!(resolve(&example).expect("resolves"), example, "{}", entry.name);
         }
         let mut names: Vec<_> = REGISTRY.iter().map(|entry| entry.name).collect();
         names.sort_unstable();
@@ -245,18 +217,12 @@ mod tests {
             "[env] kind: unknown environment \"chess\"; known: predator-prey, matrix-game, repeat"
         );
         let message = complaint("kind = 'repeat'\nsymbol = 3");
-        assert!(
-            message.starts_with("[env] symbol: unknown key; repeat knows"),
-            "{message}"
-        );
+        assert!(message.starts_with("[env] symbol: unknown key; repeat knows"), "{message}");
         assert!(message.contains("symbols"), "{message}");
         let message = complaint("kind = 'predator-prey'\ncols = 9\nrows = 'ten'");
         assert!(message.starts_with("[env] rows: invalid type"), "{message}");
         let message = complaint("kind = 'predator-prey'\nrows = -1");
-        assert!(
-            message.starts_with("[env] rows: invalid value"),
-            "{message}"
-        );
+        assert!(message.starts_with("[env] rows: invalid value"), "{message}");
         assert!(complaint("kind = 3").starts_with("[env] kind: must be a string, found 3"));
     }
 }

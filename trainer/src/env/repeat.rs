@@ -35,12 +35,7 @@ pub struct RepeatConfig {
 
 impl Default for RepeatConfig {
     fn default() -> Self {
-        Self {
-            agents: 2,
-            symbols: 3,
-            steps: 10,
-            delay: 0,
-        }
+        Self { agents: 2, symbols: 3, steps: 10, delay: 0 }
     }
 }
 
@@ -83,9 +78,7 @@ impl EnvKind for Repeat {
         let spec = EnvSpec {
             name: Self::NAME.into(),
             n_agents: config.agents,
-            actions: (0..config.symbols)
-                .map(|symbol| format!("symbol {symbol}"))
-                .collect(),
+            actions: (0..config.symbols).map(|symbol| format!("symbol {symbol}")).collect(),
             obs_dim: config.symbols,
             state_dim: (config.delay + 1) * config.agents * config.symbols,
             teacher_dim: config.symbols,
@@ -159,22 +152,14 @@ impl Env for Repeat {
             return Err(EnvError::NotRunning);
         }
         check_actions(&self.spec, actions)?;
-        let right = actions
-            .iter()
-            .zip(self.wanted())
-            .filter(|(a, b)| a == b)
-            .count();
+        let right = actions.iter().zip(self.wanted()).filter(|(a, b)| a == b).count();
         let reward = right as f32 / self.config.agents as f32;
         self.t += 1;
         self.running = self.t < self.config.steps;
         self.show();
         self.observe(frame);
         let end = (!self.running).then_some(End::Terminated);
-        Ok(Step {
-            reward,
-            end,
-            won: None,
-        })
+        Ok(Step { reward, end, won: None })
     }
 
     fn save(&self) -> Option<Vec<u8>> {
@@ -229,12 +214,7 @@ impl Env for Repeat {
 
 /// What a saved episode must agree on with the environment that takes it up.
 fn sizes(config: &RepeatConfig) -> [(&'static str, usize); 4] {
-    [
-        ("agents", config.agents),
-        ("symbols", config.symbols),
-        ("steps", config.steps),
-        ("delay", config.delay),
-    ]
+    [("agents", config.agents), ("symbols", config.symbols), ("steps", config.steps), ("delay", config.delay)]
 }
 
 #[cfg(test)]
@@ -251,11 +231,7 @@ mod tests {
         let mut total = 0.0;
         loop {
             for (seen, obs) in seen.iter_mut().zip(frame.obs.chunks(game.config.symbols)) {
-                seen.push(
-                    obs.iter()
-                        .position(|&x| x > 0.5)
-                        .expect("one symbol is shown"),
-                );
+                seen.push(obs.iter().position(|&x| x > 0.5).expect("one symbol is shown"));
             }
             let actions: Vec<_> = seen.iter().map(|seen| answer(seen)).collect();
             let step = game.step(&actions, &mut frame).expect("steps");
@@ -269,42 +245,18 @@ mod tests {
     #[test]
     fn the_right_answers_earn_the_best_return() {
         for delay in 0..4 {
-            let config = RepeatConfig {
-                delay,
-                agents: 3,
-                ..RepeatConfig::default()
-            };
-            let right = |seen: &[usize]| {
-                seen.len()
-                    .checked_sub(delay + 1)
-                    .map_or(0, |newest| seen[newest])
-            };
+            let config = RepeatConfig { delay, agents: 3, ..RepeatConfig::default() };
+            let right = |seen: &[usize]| seen.len().checked_sub(delay + 1).map_or(0, |newest| seen[newest]);
             let total = play(config, 5, right);
-            assert!(
-                (total - (10 - delay) as f32).abs() < 1e-5,
-                "delay {delay}: {total}"
-            );
+            assert!((total - (10 - delay) as f32).abs() < 1e-5, "delay {delay}: {total}");
         }
     }
 
     #[test]
     fn a_guess_earns_its_share_and_a_delay_makes_seeing_a_guess() {
         for (config, want) in [
-            (
-                RepeatConfig {
-                    steps: 3000,
-                    ..RepeatConfig::default()
-                },
-                1000.0,
-            ),
-            (
-                RepeatConfig {
-                    steps: 3001,
-                    delay: 1,
-                    ..RepeatConfig::default()
-                },
-                1000.0,
-            ),
+            (RepeatConfig { steps: 3000, ..RepeatConfig::default() }, 1000.0),
+            (RepeatConfig { steps: 3001, delay: 1, ..RepeatConfig::default() }, 1000.0),
         ] {
             // 6000 draws at 1/3, each worth 1/2: standard deviation 18.3.
             let total = if config.delay == 0 {
@@ -318,12 +270,7 @@ mod tests {
 
     #[test]
     fn the_teacher_knows_the_answer_and_the_state_everything() {
-        let config = RepeatConfig {
-            delay: 1,
-            agents: 1,
-            symbols: 2,
-            steps: 5,
-        };
+        let config = RepeatConfig { delay: 1, agents: 1, symbols: 2, steps: 5 };
         let mut game = Repeat::from_config(config).expect("builds");
         let mut frame = game.spec().frame();
         game.reset(3, &mut frame).expect("resets");
@@ -340,39 +287,14 @@ mod tests {
 
     #[test]
     fn impossible_values_are_refused() {
-        let says = |config| {
-            Repeat::from_config(config)
-                .expect_err("refused")
-                .to_string()
-        };
+        let says = |config| Repeat::from_config(config).expect_err("refused").to_string();
         let usual = RepeatConfig::default;
         assert_eq!(
-            says(RepeatConfig {
-                delay: 10,
-                ..usual()
-            }),
+            says(RepeatConfig { delay: 10, ..usual() }),
             "[env] delay: is 10; it must be below steps = 10, or nothing can be earned"
         );
-        assert!(
-            says(RepeatConfig {
-                agents: 0,
-                ..usual()
-            })
-            .starts_with("[env] agents: is 0")
-        );
-        assert!(
-            says(RepeatConfig {
-                symbols: 0,
-                ..usual()
-            })
-            .starts_with("[env] symbols: is 0")
-        );
-        assert!(
-            says(RepeatConfig {
-                steps: 0,
-                ..usual()
-            })
-            .starts_with("[env] steps: is 0")
-        );
+        assert!(says(RepeatConfig { agents: 0, ..usual() }).starts_with("[env] agents: is 0"));
+        assert!(says(RepeatConfig { symbols: 0, ..usual() }).starts_with("[env] symbols: is 0"));
+        assert!(says(RepeatConfig { steps: 0, ..usual() }).starts_with("[env] steps: is 0"));
     }
 }

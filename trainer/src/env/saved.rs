@@ -17,9 +17,7 @@ const FURTHEST_WORD: u128 = 1 << 60;
 
 /// An [`EnvError::Restore`] that says `reason`.
 pub(crate) fn refuse(reason: impl Into<String>) -> EnvError {
-    EnvError::Restore {
-        reason: reason.into(),
-    }
+    EnvError::Restore { reason: reason.into() }
 }
 
 /// Collects the fields of a saved episode.
@@ -33,8 +31,7 @@ impl Writer {
 
     /// A count or an index, as a `u32`.
     pub(crate) fn number(&mut self, value: usize) {
-        let value =
-            u32::try_from(value).expect("sizes and counts of an environment fit in 32 bits");
+        let value = u32::try_from(value).expect("sizes and counts of an environment fit in 32 bits");
         self.0.extend(value.to_le_bytes());
     }
 
@@ -76,10 +73,8 @@ impl<'a> Reader<'a> {
     }
 
     fn take<const N: usize>(&mut self, what: &str) -> Result<[u8; N], EnvError> {
-        let (head, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or_else(|| refuse(format!("the bytes end before {what}")))?;
+        let (head, rest) =
+            self.rest.split_first_chunk().ok_or_else(|| refuse(format!("the bytes end before {what}")))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -88,9 +83,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn number(&mut self, what: &str, most: usize) -> Result<usize, EnvError> {
         let value = u32::from_le_bytes(self.take(what)?) as usize;
         if value > most {
-            return Err(refuse(format!(
-                "{what} is {value}, at most {most} is possible"
-            )));
+            return Err(refuse(format!("{what} is {value}, at most {most} is possible")));
         }
         Ok(value)
     }
@@ -99,9 +92,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn same(&mut self, what: &str, want: usize) -> Result<(), EnvError> {
         let value = u32::from_le_bytes(self.take(what)?) as usize;
         if value != want {
-            return Err(refuse(format!(
-                "saved with {what} = {value}, this environment has {want}"
-            )));
+            return Err(refuse(format!("saved with {what} = {value}, this environment has {want}")));
         }
         Ok(())
     }
@@ -111,9 +102,7 @@ impl<'a> Reader<'a> {
         match self.take(what)? {
             [0] => Ok(false),
             [1] => Ok(true),
-            [other] => Err(refuse(format!(
-                "{what} is {other}, only 0 and 1 are possible"
-            ))),
+            [other] => Err(refuse(format!("{what} is {other}, only 0 and 1 are possible"))),
         }
     }
 
@@ -122,9 +111,7 @@ impl<'a> Reader<'a> {
         let mut rng = ChaCha8Rng::from_seed(self.take("the random stream")?);
         let word = u128::from_le_bytes(self.take("the position of the random stream")?);
         if word >= FURTHEST_WORD {
-            return Err(refuse(format!(
-                "the random stream stands at word {word}: too far"
-            )));
+            return Err(refuse(format!("the random stream stands at word {word}: too far")));
         }
         rng.set_word_pos(word);
         Ok(rng)

@@ -201,9 +201,9 @@ impl Optimiser {
 
 fn sum_of_squares<T: Real>(grad: &Tensor) -> Result<f64> {
     let read = Read::new(grad)?;
-    let mut lanes = [0.0_f64; 8];
-    let values = read.slice::<T>()?;
-    vectorised(|| {
+    let mut sums = [0.0_f64; 8];
+    let (lanes, values) = (&mut sums, read.slice::<T>()?);
+    vectorised!(<T>(lanes: &mut [f64; 8], values: &[T]) {
         let chunks = values.chunks_exact(8);
         for (lane, &value) in lanes.iter_mut().zip(chunks.remainder()) {
             *lane += value.to_f64() * value.to_f64();
@@ -214,7 +214,7 @@ fn sum_of_squares<T: Real>(grad: &Tensor) -> Result<f64> {
             }
         }
     });
-    Ok(lanes.iter().sum())
+    Ok(sums.iter().sum())
 }
 
 /// `m ← keep·m + (1-keep)·(factor·g)^(1 or 2)`
@@ -227,11 +227,11 @@ struct Decay {
 impl Decay {
     fn run<T: Real>(&self, mean: &mut [T], grad: &[T]) {
         let (keep, factor) = (T::from_f64(self.keep), T::from_f64(self.factor));
-        let rest = T::from_f64(1.0 - self.keep);
-        vectorised(|| {
+        let (rest, squared) = (T::from_f64(1.0 - self.keep), self.squared);
+        vectorised!(<T>(mean: &mut [T], grad: &[T], keep: T, rest: T, factor: T, squared: bool) {
             for (mean, &grad) in mean.iter_mut().zip(grad) {
                 let grad = factor * grad;
-                let term = if self.squared { grad * grad } else { grad };
+                let term = if squared { grad * grad } else { grad };
                 *mean = keep * *mean + rest * term;
             }
         });
@@ -263,7 +263,7 @@ struct Move {
 impl Move {
     fn run<T: Real>(&self, param: &mut [T], grad: &[T], square: &[T]) {
         let (lr, root, eps) = (T::from_f64(self.lr), T::from_f64(self.root), T::from_f64(self.eps));
-        vectorised(|| {
+        vectorised!(<T>(param: &mut [T], grad: &[T], square: &[T], lr: T, root: T, eps: T) {
             for ((param, &grad), &square) in param.iter_mut().zip(grad).zip(square) {
                 *param = *param - lr * grad / (root * square.root() + eps);
             }

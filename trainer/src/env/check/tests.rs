@@ -11,10 +11,7 @@ fn every_entry_of_the_registry_passes() {
         assert_eq!(report.hints, Vec::<String>::new(), "{}", entry.name);
         assert!(report.saves, "{}", entry.name);
         let text = report.to_string();
-        assert!(
-            text.contains("all checks passed") && text.contains("steps/s"),
-            "{text}"
-        );
+        assert!(text.contains("all checks passed") && text.contains("steps/s"), "{text}");
     }
 }
 
@@ -78,21 +75,9 @@ impl Broken {
             teacher_dim: 0,
             episode_limit: LIMIT as usize,
             obs_layout: "count, and two zeros".into(),
-            best_return: Some(if fault == Fault::BestTooLow {
-                2.0
-            } else {
-                15.0
-            }),
+            best_return: Some(if fault == Fault::BestTooLow { 2.0 } else { 15.0 }),
         };
-        Self {
-            fault,
-            spec,
-            t: 0,
-            running: false,
-            ever: 0,
-            refused: 0,
-            seed: 0,
-        }
+        Self { fault, spec, t: 0, running: false, ever: 0, refused: 0, seed: 0 }
     }
 
     fn closed(&self, agent: usize, action: usize) -> bool {
@@ -145,20 +130,14 @@ impl Env for Broken {
             return Err(EnvError::NotRunning);
         }
         if actions.len() < 2 || (actions.len() > 2 && self.fault != Fault::TakesTooMany) {
-            return Err(EnvError::Actions {
-                want: 2,
-                got: actions.len(),
-            });
+            return Err(EnvError::Actions { want: 2, got: actions.len() });
         }
         let closed = (0..2).find(|&agent| self.closed(agent, actions[agent]));
         if let Some(agent) = closed
             && self.fault != Fault::TakesUnavailable
         {
             self.refused += 1;
-            return Err(EnvError::Unavailable {
-                agent,
-                action: actions[agent],
-            });
+            return Err(EnvError::Unavailable { agent, action: actions[agent] });
         }
         self.t += 1;
         self.ever += 1;
@@ -182,11 +161,7 @@ impl Env for Broken {
             Fault::UnseededDraws => self.ever as f32 / 1e3,
             _ => self.t as f32,
         };
-        Ok(Step {
-            reward,
-            end,
-            won: (self.fault == Fault::WonTooSoon).then_some(true),
-        })
+        Ok(Step { reward, end, won: (self.fault == Fault::WonTooSoon).then_some(true) })
     }
 
     fn save(&self) -> Option<Vec<u8>> {
@@ -198,9 +173,7 @@ impl Env for Broken {
         let &[7, t] = saved else {
             return match self.fault {
                 Fault::LoadTakesAnything => Ok(()),
-                _ => Err(EnvError::Restore {
-                    reason: "two bytes, the first a 7".into(),
-                }),
+                _ => Err(EnvError::Restore { reason: "two bytes, the first a 7".into() }),
             };
         };
         self.t = u32::from(t);
@@ -222,87 +195,30 @@ fn each_fault_is_found_and_named() {
     for (fault, parts) in [
         (Fault::NoActions, ["spec.actions is 0", "at least 1"]),
         (Fault::TwinActions, ["spec.actions[1]", "differ"]),
-        (
-            Fault::SpecChanges,
-            ["spec() changed in episode 0, step 2", "same at every call"],
-        ),
+        (Fault::SpecChanges, ["spec() changed in episode 0, step 2", "same at every call"]),
         (Fault::ObsGrows, ["frame.obs has 7 values", "promises 6"]),
-        (
-            Fault::ObsUnwritten,
-            ["obs of agent 0, index 1, is NaN", "not written"],
-        ),
-        (
-            Fault::StateInfinite,
-            ["step 3: frame.state, index 1, is inf", "finite"],
-        ),
-        (
-            Fault::NothingAvailable,
-            ["step 1: agent 1 has no available action", "at least one"],
-        ),
-        (
-            Fault::MaskUnwritten,
-            ["another alive of agent 1", "write the whole frame"],
-        ),
+        (Fault::ObsUnwritten, ["obs of agent 0, index 1, is NaN", "not written"]),
+        (Fault::StateInfinite, ["step 3: frame.state, index 1, is inf", "finite"]),
+        (Fault::NothingAvailable, ["step 1: agent 1 has no available action", "at least one"]),
+        (Fault::MaskUnwritten, ["another alive of agent 1", "write the whole frame"]),
         (Fault::RewardNan, ["step 4: the reward is NaN", "finite"]),
         (Fault::NeverEnds, ["episode goes on", "episode_limit is 5"]),
-        (
-            Fault::CutEarly,
-            ["step 3: the episode is Truncated before", "Terminated"],
-        ),
-        (
-            Fault::WonTooSoon,
-            ["step 1: won is Some(true)", "at its end only"],
-        ),
-        (
-            Fault::TakesUnavailable,
-            ["not available; step must return", "it gave Ok"],
-        ),
-        (
-            Fault::RefusalMoves,
-            ["step 1: the same actions", "refused calls change nothing"],
-        ),
-        (
-            Fault::TakesTooMany,
-            ["3 actions for 2 agents", "it gave Ok"],
-        ),
-        (
-            Fault::StepsAfterEnd,
-            ["step after the end must return NotRunning", "it gave Ok"],
-        ),
-        (
-            Fault::ResetRemembers,
-            ["reset with the same seed", "forget the last episode"],
-        ),
-        (
-            Fault::UnseededDraws,
-            ["the same actions lead to", "own stream"],
-        ),
-        (
-            Fault::BestTooLow,
-            ["returned 15, above spec.best_return = 2", "raise it"],
-        ),
-        (
-            Fault::LoadTakesAnything,
-            ["load with no bytes must return Restore", "it gave Ok"],
-        ),
-        (
-            Fault::LoadForgets,
-            [
-                "load gives another obs of agent 0, index 0",
-                "save everything",
-            ],
-        ),
-        (
-            Fault::LoadForgetsLater,
-            ["after load are refused", "save everything"],
-        ),
+        (Fault::CutEarly, ["step 3: the episode is Truncated before", "Terminated"]),
+        (Fault::WonTooSoon, ["step 1: won is Some(true)", "at its end only"]),
+        (Fault::TakesUnavailable, ["not available; step must return", "it gave Ok"]),
+        (Fault::RefusalMoves, ["step 1: the same actions", "refused calls change nothing"]),
+        (Fault::TakesTooMany, ["3 actions for 2 agents", "it gave Ok"]),
+        (Fault::StepsAfterEnd, ["step after the end must return NotRunning", "it gave Ok"]),
+        (Fault::ResetRemembers, ["reset with the same seed", "forget the last episode"]),
+        (Fault::UnseededDraws, ["the same actions lead to", "own stream"]),
+        (Fault::BestTooLow, ["returned 15, above spec.best_return = 2", "raise it"]),
+        (Fault::LoadTakesAnything, ["load with no bytes must return Restore", "it gave Ok"]),
+        (Fault::LoadForgets, ["load gives another obs of agent 0, index 0", "save everything"]),
+        (Fault::LoadForgetsLater, ["after load are refused", "save everything"]),
     ] {
         let message = says(fault);
         assert!(message.starts_with("count: "), "{message}");
-        assert!(
-            parts.iter().all(|part| message.contains(part)),
-            "{fault:?}: {message}"
-        );
+        assert!(parts.iter().all(|part| message.contains(part)), "{fault:?}: {message}");
     }
 }
 
@@ -320,10 +236,7 @@ fn what_is_allowed_but_odd_becomes_a_hint() {
 #[test]
 fn the_report_measures_random_play() {
     let report = check_env(&mut Broken::new(Fault::None), 3, 8).expect("no breach");
-    assert_eq!(
-        (report.episodes, report.steps, report.lengths),
-        (8, 40, (5, 5))
-    );
+    assert_eq!((report.episodes, report.steps, report.lengths), (8, 40, (5, 5)));
     assert!((report.mean_return - 15.0).abs() < 1e-9 && (report.mean_length - 5.0).abs() < 1e-9);
     assert!(report.steps_per_second > 0.0);
 }

@@ -66,11 +66,7 @@ struct Body {
 impl Body {
     fn towards(self, direction: usize) -> Self {
         let (down, right) = DIRECTIONS[direction];
-        Self {
-            row: self.row.wrapping_add_signed(down),
-            col: self.col.wrapping_add_signed(right),
-            ..self
-        }
+        Self { row: self.row.wrapping_add_signed(down), col: self.col.wrapping_add_signed(right), ..self }
     }
 
     fn steps_to(self, other: Self) -> usize {
@@ -180,12 +176,7 @@ impl PredatorPrey {
     /// What the four cells around hold, in action order.
     fn around(&self, body: Body) -> [u8; 4] {
         let (at, stride) = (self.index(body), self.config.cols + 2);
-        [
-            self.cells[at + 1],
-            self.cells[at + stride],
-            self.cells[at - 1],
-            self.cells[at - stride],
-        ]
+        [self.cells[at + 1], self.cells[at + stride], self.cells[at - 1], self.cells[at - stride]]
     }
 
     /// Draws the bodies that are on the grid into the cells.
@@ -222,11 +213,7 @@ impl PredatorPrey {
     fn random_free_cell(&mut self) -> Body {
         loop {
             let cell = self.rng.below(self.config.rows * self.config.cols);
-            let body = Body {
-                row: cell / self.config.cols,
-                col: cell % self.config.cols,
-                on_grid: true,
-            };
+            let body = Body { row: cell / self.config.cols, col: cell % self.config.cols, on_grid: true };
             if self.cells[self.index(body)] == FREE {
                 return body;
             }
@@ -287,10 +274,7 @@ impl PredatorPrey {
 
     fn catchers_beside(&self, j: usize) -> usize {
         let prey = self.prey[j];
-        self.catchers
-            .iter()
-            .filter(|&&i| self.predators[i].steps_to(prey) == 1)
-            .count()
+        self.catchers.iter().filter(|&&i| self.predators[i].steps_to(prey) == 1).count()
     }
 
     /// The prey and every catcher beside it leave the grid.
@@ -360,15 +344,9 @@ impl Env for PredatorPrey {
             return Err(EnvError::NotRunning);
         }
         if actions.len() != self.predators.len() {
-            return Err(EnvError::Actions {
-                want: self.predators.len(),
-                got: actions.len(),
-            });
+            return Err(EnvError::Actions { want: self.predators.len(), got: actions.len() });
         }
-        let forbidden = actions
-            .iter()
-            .enumerate()
-            .find(|&(i, &action)| !self.may(i, action));
+        let forbidden = actions.iter().enumerate().find(|&(i, &action)| !self.may(i, action));
         if let Some((agent, &action)) = forbidden {
             return Err(EnvError::Unavailable { agent, action });
         }
@@ -390,11 +368,7 @@ impl Env for PredatorPrey {
             self.phase = Phase::Over;
         }
         self.observe(frame);
-        Ok(Step {
-            reward: self.reward_of(captures, miscaptures),
-            end,
-            won: None,
-        })
+        Ok(Step { reward: self.reward_of(captures, miscaptures), end, won: None })
     }
 
     fn save(&self) -> Option<Vec<u8>> {
@@ -450,14 +424,10 @@ impl Env for PredatorPrey {
         let (active, free) = (on_grid(&bodies), on_grid(&prey));
         if prey.len() - free != captures {
             let caught = prey.len() - free;
-            return Err(refuse(format!(
-                "{captures} captures are noted, {caught} prey are gone"
-            )));
+            return Err(refuse(format!("{captures} captures are noted, {caught} prey are gone")));
         }
         if over != (t == config.episode_limit || active == 0 || free == 0) {
-            return Err(refuse(
-                "it says the episode is over where it is not, or the reverse",
-            ));
+            return Err(refuse("it says the episode is over where it is not, or the reverse"));
         }
         self.phase = if over { Phase::Over } else { Phase::Running };
         (self.t, self.captures, self.miscaptures) = (t, captures, miscaptures);

@@ -29,9 +29,7 @@ impl PredatorPrey {
         frame.available.clear();
         frame.available.resize(n_agents * n_actions, false);
         frame.alive.clear();
-        frame
-            .alive
-            .extend(self.predators.iter().map(|body| body.on_grid));
+        frame.alive.extend(self.predators.iter().map(|body| body.on_grid));
 
         for (body, channel) in self.bodies() {
             let cell = body.row * self.config.cols + body.col;

@@ -84,11 +84,7 @@ impl ScriptedPolicy for CatchWhenTwo {
 
     fn choose(&self, game: &PredatorPrey, rng: &mut ChaCha8Rng, actions: &mut [usize]) {
         for (i, action) in actions.iter_mut().enumerate() {
-            *action = if has_partner(game, i) {
-                Action::CATCH
-            } else {
-                uniform(game, i, Action::STAY, rng)
-            };
+            *action = if has_partner(game, i) { Action::CATCH } else { uniform(game, i, Action::STAY, rng) };
         }
     }
 }
@@ -132,9 +128,7 @@ fn has_partner(game: &PredatorPrey, i: usize) -> bool {
     me.on_grid
         && game.prey.iter().any(|prey| {
             let beside = |cell: &&u8| **cell == PREDATOR;
-            prey.on_grid
-                && prey.steps_to(me) == 1
-                && game.around(*prey).iter().filter(beside).count() >= 2
+            prey.on_grid && prey.steps_to(me) == 1 && game.around(*prey).iter().filter(beside).count() >= 2
         })
 }
 
@@ -145,11 +139,7 @@ fn pursuit(game: &PredatorPrey, i: usize, rng: &mut ChaCha8Rng) -> Option<usize>
     let seen = |prey: &&Body| {
         prey.on_grid && prey.row.abs_diff(me.row) <= sight && prey.col.abs_diff(me.col) <= sight
     };
-    let nearest = game
-        .prey
-        .iter()
-        .filter(seen)
-        .min_by_key(|prey| prey.steps_to(me))?;
+    let nearest = game.prey.iter().filter(seen).min_by_key(|prey| prey.steps_to(me))?;
     if !me.on_grid {
         return None;
     }
@@ -207,13 +197,7 @@ pub fn play(
             }
         };
         let (captures, miscaptures) = (game.captures, game.miscaptures);
-        played.push(Played {
-            total,
-            length,
-            captures,
-            miscaptures,
-            end,
-        });
+        played.push(Played { total, length, captures, miscaptures, end });
     }
     Ok(played)
 }

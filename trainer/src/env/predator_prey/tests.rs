@@ -16,11 +16,7 @@ fn picture(rows: &[&str], seed: u64) -> PredatorPrey {
     let mut prey = Vec::new();
     for (row, line) in rows.iter().enumerate() {
         for (col, sign) in line.chars().enumerate() {
-            let body = Body {
-                row,
-                col,
-                on_grid: true,
-            };
+            let body = Body { row, col, on_grid: true };
             match sign {
                 '*' => prey.push(body),
                 '.' => {}
@@ -76,54 +72,36 @@ fn one_catcher_pays_and_the_prey_walks_on() {
     let rows = ["....", ".0*.", "....", "1..."];
     assert_eq!(always(&rows, &[CATCH, STAY]), (-2, 0));
     let mut game = picture(&rows, 0);
-    game.step(&[CATCH, STAY], &mut Frame::default())
-        .expect("steps");
+    game.step(&[CATCH, STAY], &mut Frame::default()).expect("steps");
     assert_ne!((game.prey[0].row, game.prey[0].col), (1, 2));
 }
 
 #[test]
 fn one_catcher_between_two_prey_pays_twice() {
-    assert_eq!(
-        always(&[".....", ".*0*.", "....1"], &[CATCH, STAY]),
-        (-4, 0)
-    );
+    assert_eq!(always(&[".....", ".*0*.", "....1"], &[CATCH, STAY]), (-4, 0));
 }
 
 #[test]
 fn two_catchers_capture_and_are_frozen() {
-    assert_eq!(
-        always(&[".....", ".0*1.", "....2"], &[CATCH, CATCH, STAY]),
-        (10, 2)
-    );
-    assert_eq!(
-        always(&["..0..", "..*1.", "2...."], &[CATCH, CATCH, STAY]),
-        (10, 2)
-    );
+    assert_eq!(always(&[".....", ".0*1.", "....2"], &[CATCH, CATCH, STAY]), (10, 2));
+    assert_eq!(always(&["..0..", "..*1.", "2...."], &[CATCH, CATCH, STAY]), (10, 2));
 }
 
 #[test]
 fn a_third_catcher_is_spent_as_well() {
-    assert_eq!(
-        always(&["..2..", ".0*1.", "3...."], &[CATCH, CATCH, CATCH, STAY]),
-        (10, 3)
-    );
+    assert_eq!(always(&["..2..", ".0*1.", "3...."], &[CATCH, CATCH, CATCH, STAY]), (10, 3));
 }
 
 #[test]
 fn an_idle_neighbour_of_a_capture_stays() {
-    assert_eq!(
-        always(&["..2..", ".0*1.", "....."], &[CATCH, CATCH, STAY]),
-        (10, 2)
-    );
+    assert_eq!(always(&["..2..", ".0*1.", "....."], &[CATCH, CATCH, STAY]), (10, 2));
 }
 
 #[test]
 fn the_order_of_the_prey_decides_whether_the_shared_catcher_pays_first() {
     // 0 is beside both prey, 1 beside the left one only.
     let all = outcomes(&[".......", ".1*0*..", "......2"], &[CATCH, CATCH, STAY]);
-    let [((8, 2), first), ((10, 2), _)] = all[..] else {
-        panic!("{all:?}")
-    };
+    let [((8, 2), first), ((10, 2), _)] = all[..] else { panic!("{all:?}") };
     assert!(about(first, 0.5), "{all:?}");
 }
 
@@ -140,10 +118,7 @@ fn diagonals_do_not_count() {
     assert!(game.may(0, CATCH) && !game.may(1, CATCH));
     assert_eq!(game.move_prey(&[CATCH, CATCH, STAY]), (0, 1));
     // With a prey of its own, 1 may catch: both pay, and none is caught.
-    assert_eq!(
-        always(&["..1*.", "0*...", "....2"], &[CATCH, CATCH, STAY]),
-        (-4, 0)
-    );
+    assert_eq!(always(&["..1*.", "0*...", "....2"], &[CATCH, CATCH, STAY]), (-4, 0));
 }
 
 #[test]
@@ -165,15 +140,10 @@ fn a_prey_moves_to_each_free_neighbour_alike() {
         for seed in 0..REPEATS {
             let mut game = picture(&rows, seed);
             game.step(&[STAY], &mut Frame::default()).expect("steps");
-            *counts
-                .entry((game.prey[0].row, game.prey[0].col))
-                .or_insert(0) += 1;
+            *counts.entry((game.prey[0].row, game.prey[0].col)).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), ways, "{counts:?}");
-        assert!(
-            counts.values().all(|&n| about(n, 1.0 / ways as f64)),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|&n| about(n, 1.0 / ways as f64)), "{counts:?}");
     }
 }
 
@@ -204,35 +174,25 @@ fn places(rows: &[&str], actions: &[usize]) -> Vec<([(usize, usize); 2], u64)> {
 #[test]
 fn the_earlier_of_two_predators_gets_the_cell() {
     let all = places(&["0.1", "...", "..*"], &[RIGHT, LEFT]);
-    let [([(0, 0), (0, 1)], n), ([(0, 1), (0, 2)], _)] = all[..] else {
-        panic!("{all:?}")
-    };
+    let [([(0, 0), (0, 1)], n), ([(0, 1), (0, 2)], _)] = all[..] else { panic!("{all:?}") };
     assert!(about(n, 0.5), "{all:?}");
 }
 
 #[test]
 fn two_predators_cannot_swap() {
-    assert_eq!(
-        places(&["01.", "...", "..*"], &[RIGHT, LEFT]),
-        [([(0, 0), (0, 1)], REPEATS)]
-    );
+    assert_eq!(places(&["01.", "...", "..*"], &[RIGHT, LEFT]), [([(0, 0), (0, 1)], REPEATS)]);
 }
 
 #[test]
 fn following_succeeds_if_the_leader_goes_first() {
     let all = places(&["01.", "...", "..*"], &[RIGHT, RIGHT]);
-    let [([(0, 0), (0, 2)], n), ([(0, 1), (0, 2)], _)] = all[..] else {
-        panic!("{all:?}")
-    };
+    let [([(0, 0), (0, 2)], n), ([(0, 1), (0, 2)], _)] = all[..] else { panic!("{all:?}") };
     assert!(about(n, 0.5), "{all:?}");
 }
 
 #[test]
 fn a_prey_blocks_a_predator() {
-    assert_eq!(
-        places(&["0*.", "1..", "..."], &[RIGHT, STAY]),
-        [([(0, 0), (1, 0)], REPEATS)]
-    );
+    assert_eq!(places(&["0*.", "1..", "..."], &[RIGHT, STAY]), [([(0, 0), (1, 0)], REPEATS)]);
 }
 
 #[test]
@@ -242,26 +202,11 @@ fn the_mask_forbids_leaving_the_grid_and_catching_nothing() {
     let step = game.step(&[STAY, STAY], &mut frame).expect("steps");
     assert_eq!(step.end, None);
     // Right is open although 1 stands there.
-    assert_eq!(
-        frame.available[..6],
-        [true, true, false, false, true, false]
-    );
+    assert_eq!(frame.available[..6], [true, true, false, false, true, false]);
     let refused = game.step(&[LEFT, STAY], &mut frame).expect_err("refused");
-    assert_eq!(
-        refused.to_string(),
-        "agent 0: action 2 is not available now"
-    );
-    assert!(matches!(
-        game.step(&[STAY, 6], &mut frame),
-        Err(EnvError::Unavailable {
-            agent: 1,
-            action: 6
-        })
-    ));
-    assert!(matches!(
-        game.step(&[STAY], &mut frame),
-        Err(EnvError::Actions { want: 2, got: 1 })
-    ));
+    assert_eq!(refused.to_string(), "agent 0: action 2 is not available now");
+    assert!(matches!(game.step(&[STAY, 6], &mut frame), Err(EnvError::Unavailable { agent: 1, action: 6 })));
+    assert!(matches!(game.step(&[STAY], &mut frame), Err(EnvError::Actions { want: 2, got: 1 })));
 }
 
 #[test]
@@ -278,17 +223,11 @@ fn the_window_is_centred_and_the_state_lies_as_the_grid() {
     // the prey is three columns away.
     let window = |row: usize, col: usize, channel: usize| row * 15 + col * 3 + channel;
     assert_eq!(ones(&frame.obs[..75]), [window(2, 2, 0), window(4, 3, 0)]);
-    assert_eq!(
-        ones(&frame.obs[75..]),
-        [window(0, 1, 0), window(0, 4, 1), window(2, 2, 0)]
-    );
+    assert_eq!(ones(&frame.obs[75..]), [window(0, 1, 0), window(0, 4, 1), window(2, 2, 0)]);
     assert_eq!(ones(&frame.state), [0, 3 * 3 + 1, 2 * 12 + 3]);
     // The teacher of 0 sees a window of 7x7, which holds the prey.
     let view = |row: usize, col: usize, channel: usize| row * 21 + col * 3 + channel;
-    assert_eq!(
-        ones(&frame.teacher[..147]),
-        [view(3, 3, 0), view(3, 6, 1), view(5, 4, 0)]
-    );
+    assert_eq!(ones(&frame.teacher[..147]), [view(3, 3, 0), view(3, 6, 1), view(5, 4, 0)]);
     assert_eq!(game.spec().teacher_dim, 147);
 }
 
@@ -297,10 +236,7 @@ fn the_default_has_the_sizes_of_the_paper() {
     let game = PredatorPrey::from_config(PredatorPreyConfig::default()).expect("builds");
     let spec = game.spec();
     assert_eq!((spec.n_agents, spec.n_actions()), (8, 6));
-    assert_eq!(
-        (spec.obs_dim, spec.state_dim, spec.teacher_dim),
-        (75, 300, 1083)
-    );
+    assert_eq!((spec.obs_dim, spec.state_dim, spec.teacher_dim), (75, 300, 1083));
     assert_eq!((spec.episode_limit, spec.best_return), (200, Some(40.0)));
     assert!(spec.obs_layout.starts_with("window 5x5 (row, col)"));
 }
@@ -313,16 +249,10 @@ fn a_frozen_predator_sees_nothing_and_can_only_stay() {
     assert_eq!(step.end, None);
     assert_eq!(frame.alive, [false, false, true]);
     assert!(frame.obs[..150].iter().all(|&x| x.abs() < f32::EPSILON));
-    assert_eq!(
-        frame.available[..6],
-        [false, false, false, false, true, false]
-    );
+    assert_eq!(frame.available[..6], [false, false, false, false, true, false]);
     assert!(matches!(
         game.step(&[DOWN, STAY, STAY], &mut frame),
-        Err(EnvError::Unavailable {
-            agent: 0,
-            action: DOWN
-        })
+        Err(EnvError::Unavailable { agent: 0, action: DOWN })
     ));
     assert_eq!(
         game.render().lines().next(),
@@ -336,9 +266,7 @@ fn the_episode_is_over_when_all_are_frozen_or_all_caught() {
     let end = |rows: &[&str], actions: &[usize], limit: usize| {
         let mut game = picture(rows, 0);
         game.config.episode_limit = limit;
-        game.step(actions, &mut Frame::default())
-            .expect("steps")
-            .end
+        game.step(actions, &mut Frame::default()).expect("steps").end
     };
     let (both, one) = (["0*1..", "....*"], ["0*1..", "....2"]);
     assert_eq!(end(&both, &[CATCH, CATCH], 200), Some(End::Terminated));
@@ -351,87 +279,31 @@ fn the_episode_is_over_when_all_are_frozen_or_all_caught() {
 
 #[test]
 fn impossible_values_are_refused_by_key() {
-    let says = |config| {
-        PredatorPrey::from_config(config)
-            .expect_err("refused")
-            .to_string()
-    };
+    let says = |config| PredatorPrey::from_config(config).expect_err("refused").to_string();
     let usual = PredatorPreyConfig::default;
     assert_eq!(
-        says(PredatorPreyConfig {
-            rows: 3,
-            cols: 5,
-            ..usual()
-        }),
+        says(PredatorPreyConfig { rows: 3, cols: 5, ..usual() }),
         "[env] rows: a grid of 3x5 has 15 cells, 8 predators and 8 prey need 16; enlarge rows or \
          cols, or place fewer"
     );
     assert_eq!(
-        says(PredatorPreyConfig {
-            sight: 0,
-            ..usual()
-        }),
+        says(PredatorPreyConfig { sight: 0, ..usual() }),
         "[env] sight: is 0; give 1 to 63, where 2 is a 5x5 window (0 would hide every neighbour)"
     );
     assert_eq!(
-        says(PredatorPreyConfig {
-            miscapture_reward: 2.0,
-            ..usual()
-        }),
+        says(PredatorPreyConfig { miscapture_reward: 2.0, ..usual() }),
         "[env] miscapture_reward: is 2; it is added to the reward, so a penalty of 2 is written -2"
     );
     for (key, config) in [
-        (
-            "rows",
-            PredatorPreyConfig {
-                rows: 65,
-                ..usual()
-            },
-        ),
+        ("rows", PredatorPreyConfig { rows: 65, ..usual() }),
         ("cols", PredatorPreyConfig { cols: 0, ..usual() }),
-        (
-            "predators",
-            PredatorPreyConfig {
-                predators: 0,
-                ..usual()
-            },
-        ),
-        (
-            "rows",
-            PredatorPreyConfig {
-                predators: usize::MAX,
-                ..usual()
-            },
-        ),
+        ("predators", PredatorPreyConfig { predators: 0, ..usual() }),
+        ("rows", PredatorPreyConfig { predators: usize::MAX, ..usual() }),
         ("prey", PredatorPreyConfig { prey: 0, ..usual() }),
-        (
-            "capture_reward",
-            PredatorPreyConfig {
-                capture_reward: f64::NAN,
-                ..usual()
-            },
-        ),
-        (
-            "miscapture_reward",
-            PredatorPreyConfig {
-                miscapture_reward: f64::INFINITY,
-                ..usual()
-            },
-        ),
-        (
-            "prey_rest",
-            PredatorPreyConfig {
-                prey_rest: 1.5,
-                ..usual()
-            },
-        ),
-        (
-            "episode_limit",
-            PredatorPreyConfig {
-                episode_limit: 0,
-                ..usual()
-            },
-        ),
+        ("capture_reward", PredatorPreyConfig { capture_reward: f64::NAN, ..usual() }),
+        ("miscapture_reward", PredatorPreyConfig { miscapture_reward: f64::INFINITY, ..usual() }),
+        ("prey_rest", PredatorPreyConfig { prey_rest: 1.5, ..usual() }),
+        ("episode_limit", PredatorPreyConfig { episode_limit: 0, ..usual() }),
     ] {
         let message = says(config);
         assert!(message.starts_with(&format!("[env] {key}: ")), "{message}");
@@ -440,11 +312,7 @@ fn impossible_values_are_refused_by_key() {
 
 #[test]
 fn a_full_grid_can_be_played() {
-    let config = PredatorPreyConfig {
-        rows: 4,
-        cols: 4,
-        ..PredatorPreyConfig::default()
-    };
+    let config = PredatorPreyConfig { rows: 4, cols: 4, ..PredatorPreyConfig::default() };
     let mut game = PredatorPrey::from_config(config).expect("builds");
     crate::env::check_env(&mut game, 5, 3).expect("passes");
 }
@@ -462,9 +330,7 @@ fn an_episode_goes_on_exactly_in_another_instance() {
     }
     let mut other = PredatorPrey::from_config(PredatorPreyConfig::default()).expect("builds");
     let mut same = Frame::default();
-    other
-        .load(&game.save().expect("saves"), &mut same)
-        .expect("loads");
+    other.load(&game.save().expect("saves"), &mut same).expect("loads");
     assert_eq!(same, frame);
     for _ in 50..200 {
         Random.choose(&game, &mut rng, &mut actions);
@@ -481,22 +347,13 @@ fn a_saved_episode_of_another_game_is_refused() {
     let game = picture(&["0*1..", "....*"], 0);
     let mut other = picture(&["0*1.", "...*"], 0);
     let saved = game.save().expect("saves");
-    let refused = other
-        .load(&saved, &mut Frame::default())
-        .expect_err("refused");
+    let refused = other.load(&saved, &mut Frame::default()).expect_err("refused");
     assert_eq!(
         refused.to_string(),
         "cannot restore the environment: saved with cols = 5, this environment has 4"
     );
-    let refused = other
-        .load(b"something else", &mut Frame::default())
-        .expect_err("refused");
-    assert!(
-        refused
-            .to_string()
-            .contains("the bytes start with \"somethin\""),
-        "{refused}"
-    );
+    let refused = other.load(b"something else", &mut Frame::default()).expect_err("refused");
+    assert!(refused.to_string().contains("the bytes start with \"somethin\""), "{refused}");
 }
 
 proptest! {
@@ -543,10 +400,7 @@ fn default_game() -> PredatorPrey {
 fn spread(played: &[Played], of: impl Fn(&Played) -> f64) -> (f64, f64) {
     let n = played.len() as f64;
     let mean = played.iter().map(&of).sum::<f64>() / n;
-    let squares = played
-        .iter()
-        .map(|episode| (of(episode) - mean).powi(2))
-        .sum::<f64>();
+    let squares = played.iter().map(|episode| (of(episode) - mean).powi(2)).sum::<f64>();
     (mean, (squares / (n - 1.0)).sqrt())
 }
 
@@ -563,10 +417,7 @@ fn played(policy: &dyn ScriptedPolicy) -> Vec<Played> {
 fn agrees(played: &[Played], of: impl Fn(&Played) -> f64, original: f64, n: f64) {
     let (mean, deviation) = spread(played, of);
     let band = 4.0 * deviation * (1.0 / played.len() as f64 + 1.0 / n).sqrt();
-    assert!(
-        (mean - original).abs() < band,
-        "{mean} is not within {band} of {original}"
-    );
+    assert!((mean - original).abs() < band, "{mean} is not within {band} of {original}");
 }
 
 fn total(episode: &Played) -> f64 {
@@ -600,10 +451,7 @@ fn random_play_costs_as_much_as_in_the_original() {
 #[test]
 fn never_catching_returns_nothing() {
     let all = played(&NeverCatch);
-    assert!(
-        all.iter()
-            .all(|episode| total(episode).abs() < 1e-9 && episode.length == 200)
-    );
+    assert!(all.iter().all(|episode| total(episode).abs() < 1e-9 && episode.length == 200));
 }
 
 #[test]
@@ -634,19 +482,13 @@ fn catching_is_available_as_often_as_in_the_original() {
     let mut shares = Vec::new();
     for episode in 0..200 {
         let mut rng = stream(2, &format!("test/{episode}"));
-        game.reset(number(2, &format!("env/{episode}")), &mut frame)
-            .expect("resets");
+        game.reset(number(2, &format!("env/{episode}")), &mut frame).expect("resets");
         let (mut may, mut active) = (0, 0);
         loop {
             active += frame.alive.iter().filter(|&&alive| alive).count();
             may += frame.available.chunks(6).filter(|mask| mask[CATCH]).count();
             Random.choose(&game, &mut rng, &mut actions);
-            if game
-                .step(&actions, &mut frame)
-                .expect("steps")
-                .end
-                .is_some()
-            {
+            if game.step(&actions, &mut frame).expect("steps").end.is_some() {
                 break;
             }
         }
@@ -657,10 +499,7 @@ fn catching_is_available_as_often_as_in_the_original() {
     let deviation = (shares.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
     // The original's figure is rounded to a tenth of a percent and comes from 400 episodes.
     let band = 4.0 * deviation * (1.0 / n + 1.0 / 400.0).sqrt() + 0.0005;
-    assert!(
-        (mean - 0.183).abs() < band,
-        "{mean} is not within {band} of 0.183"
-    );
+    assert!((mean - 0.183).abs() < band, "{mean} is not within {band} of 0.183");
 }
 
 #[test]
@@ -669,8 +508,7 @@ fn scripted_policies_have_names_of_their_own_and_repeat() {
     assert_eq!(names, ["random", "never-catch", "catch-when-two", "chase"]);
     for policy in SCRIPTED {
         assert!(!policy.about().is_empty());
-        let twice =
-            [0; 2].map(|_| scripted::play(&mut default_game(), *policy, 9, 2).expect("plays"));
+        let twice = [0; 2].map(|_| scripted::play(&mut default_game(), *policy, 9, 2).expect("plays"));
         assert_eq!(twice[0], twice[1], "{}", policy.name());
     }
 }

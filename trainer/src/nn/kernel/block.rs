@@ -8,6 +8,8 @@
 //! * where agents share their source (the global state), the sum over `k` is made once per step;
 //! * where every row has its own (an observation), rows are grouped by `k` and meet `W[k]` together.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::sparse_linear::add_scaled;
@@ -52,7 +54,7 @@ type Grads = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 type Groups = Vec<Vec<(u32, f32)>>;
 
 impl Block {
-    fn groups(&self, rows: std::ops::Range<usize>, k: usize) -> Groups {
+    fn groups(&self, rows: Range<usize>, k: usize) -> Groups {
         let mut groups = vec![Vec::new(); k];
         for (local, row) in rows.enumerate() {
             let (columns, values) = self.0.rows.row(row);
@@ -73,11 +75,14 @@ impl Block {
             let rows = shard(sources, index);
             let h = &h[rows.start * share * m..rows.end * share * m];
             let shift = &shift[rows.start * share * d..rows.end * share * d];
-            vectorised(|| {
+            let this = self;
+            vectorised!(<T>(this: &Block, rows: Range<usize>, dims: Dims, h: &[T], w: &[T], shift: &[T], out: &mut [T], scale: T) {
+                let Dims { m, d, .. } = dims;
+                let share = this.0.share;
                 if share > 1 {
                     let mut table = vec![T::ZERO; (m + 1) * d];
                     for (local, row) in rows.enumerate() {
-                        self.table(row, w, &mut table);
+                        this.table(row, w, &mut table);
                         let out = &mut out[local * share * d..][..share * d];
                         for row in out.chunks_exact_mut(d) {
                             row.copy_from_slice(&table[m * d..]);
@@ -93,7 +98,7 @@ impl Block {
                 } else {
                     let mut gathered = Vec::new();
                     let mut product = Vec::new();
-                    for (column, group) in self.groups(rows, dims.k).iter().enumerate() {
+                    for (column, group) in this.groups(rows, dims.k).iter().enumerate() {
                         gather_inputs(group, h, m, &mut gathered);
                         product.clear();
                         product.resize(group.len() * d, T::ZERO);
@@ -143,12 +148,13 @@ impl Block {
             let h = &hs[rows.start * share * m..rows.end * share * m];
             let grad = &gs[rows.start * share * d..rows.end * share * d];
             let mut dw = vec![T::ZERO; k * (m + 1) * d];
-            vectorised(|| {
+            let (this, to) = (self, dw.as_mut_slice());
+            vectorised!(<T>(this: &Block, rows: Range<usize>, dims: Dims, h: &[T], ws: &[T], grad: &[T], dh: &mut [T], to: &mut [T], scale: T) {
                 let grad: Vec<T> = grad.iter().map(|&g| scale * g).collect();
-                if share > 1 {
-                    self.backward_shared(rows, dims, (h, ws, &grad), dh, &mut dw);
+                if this.0.share > 1 {
+                    this.backward_shared(rows, dims, (h, ws, &grad), dh, to);
                 } else {
-                    self.backward_grouped(rows, dims, (h, ws, &grad), dh, &mut dw);
+                    this.backward_grouped(rows, dims, (h, ws, &grad), dh, to);
                 }
                 for (dh, &h) in dh.iter_mut().zip(h) {
                     *dh = if h > T::ZERO { *dh } else { T::ZERO };
@@ -164,7 +170,7 @@ impl Block {
     #[inline(always)]
     fn backward_shared<T: Real>(
         &self,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         Dims { m, d, .. }: Dims,
         (h, w, grad): (&[T], &[T], &[T]),
         dh: &mut [T],
@@ -204,7 +210,7 @@ impl Block {
     #[inline(always)]
     fn backward_grouped<T: Real>(
         &self,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         Dims { k, m, d, .. }: Dims,
         (h, w, grad): (&[T], &[T], &[T]),
         dh: &mut [T],

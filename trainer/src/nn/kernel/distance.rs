@@ -1,5 +1,7 @@
 //! Weighted squared distance between two sets of rows, fused.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::{Read, Real, each_shard, elements, fill_shards, shard, vectorised};
@@ -33,13 +35,14 @@ impl Distance {
     fn forward<T: Real>(&self, student: &[T], columns: usize) -> Result<T> {
         let teacher = Read::new(&self.teacher)?;
         let teacher = teacher.slice::<T>()?;
-        let rows = self.weight.len();
+        let weights = self.weight.as_slice();
         let parts = each_shard(|index| {
-            vectorised(|| {
+            let rows = shard(weights.len(), index);
+            vectorised!(<T>(rows: Range<usize>, weights: &[f64], student: &[T], teacher: &[T], columns: usize) -> T {
                 let mut total = T::ZERO;
                 let mut sums = vec![T::ZERO; columns];
-                for row in shard(rows, index) {
-                    let weight = T::from_f64(self.weight[row]);
+                for row in rows {
+                    let weight = T::from_f64(weights[row]);
                     let range = row * columns..(row + 1) * columns;
                     for ((sum, &s), &t) in sums.iter_mut().zip(&student[range.clone()]).zip(&teacher[range]) {
                         *sum = (weight * (s - t)).fma(s - t, *sum);
@@ -60,10 +63,12 @@ impl Distance {
         let (teacher, read) = (Read::new(&self.teacher)?, Read::new(student)?);
         let (teacher, values) = (teacher.slice::<T>()?, read.slice::<T>()?);
         let mut out = vec![T::ZERO; rows * columns];
+        let weights = self.weight.as_slice();
         fill_shards(&mut out, rows, columns, |index, out| {
-            vectorised(|| {
-                for (row, out) in shard(rows, index).zip(out.chunks_exact_mut(columns)) {
-                    let factor = T::from_f64(2.0 * grad * self.weight[row]);
+            let rows = shard(rows, index);
+            vectorised!(<T>(rows: Range<usize>, weights: &[f64], values: &[T], teacher: &[T], out: &mut [T], columns: usize, grad: f64) {
+                for (row, out) in rows.zip(out.chunks_exact_mut(columns)) {
+                    let factor = T::from_f64(2.0 * grad * weights[row]);
                     let range = row * columns..(row + 1) * columns;
                     for ((out, &s), &t) in out.iter_mut().zip(&values[range.clone()]).zip(&teacher[range]) {
                         *out = factor * (s - t);

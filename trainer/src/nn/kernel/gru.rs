@@ -84,19 +84,22 @@ impl Gru {
             let gates = &gates[episodes.start * t * n * 3 * h..episodes.end * t * n * 3 * h];
             let mut last = self.first::<T>(&episodes);
             let mut recurrent = vec![T::ZERO; episodes.len() * n * 3 * h];
-            vectorised(|| {
+            let (dims, inner_rows, turned) = (self.dims, episodes.len() * n, turned.as_slice());
+            let (last, recurrent) = (last.as_mut_slice(), recurrent.as_mut_slice());
+            vectorised!(<T>(dims: Dims, inner_rows: usize, gates: &[T], turned: &[T], bias: &[T], kept: &mut [T], last: &mut [T], recurrent: &mut [T], hidden: &mut [T]) {
+                let Dims { t, n, h, .. } = dims;
                 for step in 0..t {
                     for row in recurrent.chunks_exact_mut(3 * h) {
                         row.copy_from_slice(bias);
                     }
                     gemm(
-                        (episodes.len() * n, 3 * h, h),
-                        &last,
+                        (inner_rows, 3 * h, h),
+                        last,
                         Strides { row: h, col: 1 },
-                        &turned,
-                        &mut recurrent,
+                        turned,
+                        recurrent,
                     );
-                    for episode in 0..episodes.len() {
+                    for episode in 0..inner_rows / n {
                         for agent in 0..n {
                             let row = (episode * t + step) * n + agent;
                             let inner = episode * n + agent;
@@ -142,8 +145,12 @@ impl Gru {
             let mut carry = vec![T::ZERO; inner_rows * h];
             let mut previous = vec![T::ZERO; inner_rows * h];
             let mut drecurrent = vec![T::ZERO; inner_rows * 3 * h];
-            vectorised(|| {
-                let (dw, db) = sums.split_at_mut(3 * h * h);
+            let dims = self.dims;
+            let (first, to, carry) = (first.as_slice(), sums.as_mut_slice(), carry.as_mut_slice());
+            let (previous, drecurrent) = (previous.as_mut_slice(), drecurrent.as_mut_slice());
+            vectorised!(<T>(dims: Dims, from: usize, inner_rows: usize, first: &[T], hidden: &[T], weight: &[T], kept: &[T], grad: &[T], dgates: &mut [T], carry: &mut [T], previous: &mut [T], drecurrent: &mut [T], to: &mut [T]) {
+                let Dims { t, n, h, .. } = dims;
+                let (dw, db) = to.split_at_mut(3 * h * h);
                 for step in (0..t).rev() {
                     for inner in 0..inner_rows {
                         let local = ((inner / n) * t + step) * n + inner % n;
@@ -160,14 +167,14 @@ impl Gru {
                             &mut drecurrent[inner * 3 * h..][..3 * h],
                         );
                     }
-                    add_rows(&drecurrent, db);
-                    gemm((3 * h, h, inner_rows), &drecurrent, Strides { row: 1, col: 3 * h }, &previous, dw);
+                    add_rows(drecurrent, db);
+                    gemm((3 * h, h, inner_rows), drecurrent, Strides { row: 1, col: 3 * h }, previous, dw);
                     gemm(
                         (inner_rows, h, 3 * h),
-                        &drecurrent,
+                        drecurrent,
                         Strides { row: 3 * h, col: 1 },
                         weight,
-                        &mut carry,
+                        carry,
                     );
                 }
             });

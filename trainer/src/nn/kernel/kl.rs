@@ -1,5 +1,7 @@
 //! Kullback-Leibler divergence between the softmaxes of two sets of rows, fused.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::{Read, Real, each_shard, elements, fill_shards, shard, vectorised};
@@ -95,10 +97,11 @@ impl Kl {
         let teacher = teacher.slice::<T>()?;
         let rows = self.weight.len();
         let parts = each_shard(|index| {
-            vectorised(|| {
+            let (this, rows) = (self, shard(rows, index));
+            vectorised!(<T>(this: &Kl, rows: Range<usize>, teacher: &[T], student: &[T], columns: usize) -> T {
                 let mut total = T::ZERO;
-                self.rows(shard(rows, index), columns, (teacher, student), |row, weight, p, q| {
-                    let allowed = self.allowed(row, columns);
+                this.rows(rows, columns, (teacher, student), |row, weight, p, q| {
+                    let allowed = this.allowed(row, columns);
                     let mut sum = T::ZERO;
                     for c in 0..columns {
                         if allowed.is_none_or(|allowed| allowed[c]) {
@@ -121,11 +124,11 @@ impl Kl {
         let (teacher, values) = (teacher.slice::<T>()?, read.slice::<T>()?);
         let mut out = vec![T::ZERO; rows * columns];
         fill_shards(&mut out, rows, columns, |index, out| {
-            let range = shard(rows, index);
-            let start = range.start;
-            vectorised(|| {
-                self.rows(range, columns, (teacher, values), |row, weight, p, q| {
-                    let allowed = self.allowed(row, columns);
+            let (this, rows) = (self, shard(rows, index));
+            vectorised!(<T>(this: &Kl, rows: Range<usize>, teacher: &[T], values: &[T], out: &mut [T], columns: usize, factor: T) {
+                let start = rows.start;
+                this.rows(rows, columns, (teacher, values), |row, weight, p, q| {
+                    let allowed = this.allowed(row, columns);
                     let out = &mut out[(row - start) * columns..][..columns];
                     for c in 0..columns {
                         if allowed.is_none_or(|allowed| allowed[c]) {

@@ -31,15 +31,17 @@ impl Linear {
     fn forward<T: Real>(&self, x: &[T], w: &[T], b: &[T], (rows, i, o): (usize, usize, usize)) -> Vec<T> {
         let turned = transpose(o, i, w);
         let mut y = vec![T::ZERO; rows * o];
+        let (turned, activation) = (turned.as_slice(), self.activation);
         fill_shards(&mut y, rows, o, |index, y| {
             let rows = shard(rows, index);
             let x = &x[rows.start * i..rows.end * i];
-            vectorised(|| {
+            let rows = rows.len();
+            vectorised!(<T>(rows: usize, i: usize, o: usize, x: &[T], turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
                 for row in y.chunks_exact_mut(o) {
                     row.copy_from_slice(b);
                 }
-                gemm((rows.len(), o, i), x, Strides { row: i, col: 1 }, &turned, y);
-                if self.activation == Activation::Relu {
+                gemm((rows, o, i), x, Strides { row: i, col: 1 }, turned, y);
+                if activation == Activation::Relu {
                     relu(y);
                 }
             });
@@ -59,19 +61,21 @@ impl Linear {
             let x = &x[rows.start * i..rows.end * i];
             let y = &y[rows.start * o..rows.end * o];
             let mut dy = grad[rows.start * o..rows.end * o].to_vec();
-            let mut dw = vec![T::ZERO; o * i + o];
-            vectorised(|| {
-                if self.activation == Activation::Relu {
-                    cut_dead(&mut dy, y);
+            let mut sums = vec![T::ZERO; o * i + o];
+            let (grad, dw, rows, options) =
+                (dy.as_mut_slice(), sums.as_mut_slice(), rows.len(), (self.activation, self.input_grad));
+            vectorised!(<T>(rows: usize, i: usize, o: usize, x: &[T], w: &[T], y: &[T], grad: &mut [T], dx: &mut [T], dw: &mut [T], options: (Activation, bool)) {
+                if options.0 == Activation::Relu {
+                    cut_dead(grad, y);
                 }
                 let (dw, db) = dw.split_at_mut(o * i);
-                add_rows(&dy, db);
-                gemm((o, i, rows.len()), &dy, Strides { row: 1, col: o }, x, dw);
-                if self.input_grad {
-                    gemm((rows.len(), i, o), &dy, Strides { row: o, col: 1 }, w, dx);
+                add_rows(grad, db);
+                gemm((o, i, rows), grad, Strides { row: 1, col: o }, x, dw);
+                if options.1 {
+                    gemm((rows, i, o), grad, Strides { row: o, col: 1 }, w, dx);
                 }
             });
-            dw
+            sums
         });
         let mut dw = sum_shards(parts);
         let db = dw.split_off(o * i);

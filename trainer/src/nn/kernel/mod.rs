@@ -3,7 +3,7 @@
 //! Plain candle would slice the time axis at every step of an unrolled network, and the backward
 //! pass of each slice touches the whole tensor; these ops see a whole episode at once instead.
 //!
-//! * vector code: [`vectorised`] compiles a loop once per instruction set and picks at run time;
+//! * vector code: `vectorised!` compiles a loop once per instruction set and picks at run time;
 //! * threads: work is cut into [`SHARDS`] parts whose number does not depend on the machine, and
 //!   their partial sums are added in order, so the bits do not depend on the number of threads.
 
@@ -30,13 +30,30 @@ pub use sparse_linear::sparse_linear;
 /// Parts into which every sum over a batch is cut.
 pub const SHARDS: usize = 8;
 
-/// Runs `work` compiled for the best instruction set of this processor.
+/// Runs a loop compiled for the best instruction set of this processor.
 ///
-/// What `work` calls must be `#[inline(always)]` to take part.
-#[inline(always)]
-pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
+/// `vectorised!(<T>(x: &[T], y: &mut [T]) -> R { … })` makes a function of the block, hands it the
+/// variables of those names, and compiles it once per instruction set. What the block calls must
+/// be `#[inline(always)]` to take part.
+macro_rules! vectorised {
+    (<$t:ident>($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
+        vectorised!(<$t>($($arg: $ty),*) -> () $body)
+    };
+    (<$t:ident>($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block) => {{
+        struct Work<A>(A);
+        impl<$t: $crate::nn::kernel::Real> pulp::WithSimd for Work<($($ty,)*)> {
+            type Output = $ret;
+
+            #[inline(always)]
+            fn with_simd<S: pulp::Simd>(self, _: S) -> $ret {
+                let ($($arg,)*) = self.0;
+                $body
+            }
+        }
+        pulp::Arch::new().dispatch(Work(($($arg,)*)))
+    }};
 }
+pub(crate) use vectorised;
 
 /// The rows of shard `index` out of [`SHARDS`] when `rows` are shared out evenly.
 #[must_use]

@@ -1,5 +1,7 @@
 //! `y = activation(x Wᵀ + b)` where `x` is constant and mostly zero: zeros cost nothing.
 
+use std::ops::Range;
+
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::linear::{add_rows, cut_dead, relu};
@@ -36,15 +38,17 @@ impl SparseLinear {
         let (rows, i, o) = (self.x.rows(), self.x.width(), b.len());
         let turned = transpose(o, i, w);
         let mut y = vec![T::ZERO; rows * o];
+        let (x, turned, activation) = (&self.x, turned.as_slice(), self.activation);
         fill_shards(&mut y, rows, o, |index, y| {
-            vectorised(|| {
-                for (row, y) in shard(rows, index).zip(y.chunks_exact_mut(o)) {
+            let rows = shard(rows, index);
+            vectorised!(<T>(rows: Range<usize>, o: usize, x: &Sparse, turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
+                for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
                     y.copy_from_slice(b);
-                    let (columns, values) = self.x.row(row);
+                    let (columns, values) = x.row(row);
                     for (&column, &value) in columns.iter().zip(values) {
                         add_scaled(y, T::of(value), &turned[column as usize * o..][..o]);
                     }
-                    if self.activation == Activation::Relu {
+                    if activation == Activation::Relu {
                         relu(y);
                     }
                 }
@@ -62,15 +66,18 @@ impl SparseLinear {
             let rows = shard(rows, index);
             let mut sums = vec![T::ZERO; (i + 1) * o];
             let mut dy = grad[rows.start * o..rows.end * o].to_vec();
-            vectorised(|| {
-                if self.activation == Activation::Relu {
-                    cut_dead(&mut dy, &y[rows.start * o..rows.end * o]);
+            let (x, grad, to, activation) =
+                (&self.x, dy.as_mut_slice(), sums.as_mut_slice(), self.activation);
+            let y = &y[rows.start * o..rows.end * o];
+            vectorised!(<T>(rows: Range<usize>, i: usize, o: usize, x: &Sparse, y: &[T], grad: &mut [T], to: &mut [T], activation: Activation) {
+                if activation == Activation::Relu {
+                    cut_dead(grad, y);
                 }
-                add_rows(&dy, &mut sums[i * o..]);
-                for (row, dy) in rows.zip(dy.chunks_exact(o)) {
-                    let (columns, values) = self.x.row(row);
+                add_rows(grad, &mut to[i * o..]);
+                for (row, dy) in rows.zip(grad.chunks_exact(o)) {
+                    let (columns, values) = x.row(row);
                     for (&column, &value) in columns.iter().zip(values) {
-                        add_scaled(&mut sums[column as usize * o..][..o], T::of(value), dy);
+                        add_scaled(&mut to[column as usize * o..][..o], T::of(value), dy);
                     }
                 }
             });
