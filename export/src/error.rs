@@ -104,8 +104,8 @@ pub enum ExportError {
     /// Options that cannot go together.
     #[error("{0}")]
     Usage(String),
-    /// Reading or writing failed.
-    #[error("{path}: {source}")]
+    /// Reading or writing failed; the source tells why.
+    #[error("cannot use {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -56,6 +56,10 @@ pub struct Outcome {
 pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let exporters: Vec<&dyn Exporter> =
         job.formats.iter().map(|name| exporter::by_name(name)).collect::<Result<_, _>>()?;
+    if !job.engines.is_empty() && job.engines.iter().all(|name| name == REFERENCE) {
+        let reason = format!("{REFERENCE} is the reference, and there is nothing to hold to it");
+        return Err(ExportError::Usage(reason));
+    }
     let mut frozen = trained.freeze()?;
     let engines = job.engines.iter().filter(|name| *name != REFERENCE);
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;

@@ -32,6 +32,7 @@ impl Source {
     /// # Errors
     /// [`ExportError::Io`] or [`ExportError::Corrupt`].
     pub fn open(path: &Path) -> Result<Self, ExportError> {
+        std::fs::metadata(path).map_err(ExportError::io(path))?;
         let checkpoint = Checkpoint::open(path).map_err(|error| match error {
             CheckpointError::Io { path, source, .. } => ExportError::Io { path, source },
             other => ExportError::Corrupt { what: "checkpoint".into(), reason: other.to_string() },

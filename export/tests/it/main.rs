@@ -1,6 +1,7 @@
 //! The exporter on hand-made policies, without a training run.
 
 mod bytes;
+mod cli;
 mod common;
 mod engines;
 mod job;
