@@ -30,7 +30,7 @@ pub enum Ggn {
 }
 
 impl Ggn {
-    /// Block output and recurrent features have the width `config.hidden`.
+    /// Widths of an agent's input, the state, the team, and the block's output.
     ///
     /// # Errors
     /// If parameters exist with another shape.
@@ -38,12 +38,12 @@ impl Ggn {
         vb: &VarBuilder<'_>,
         config: &FusionConfig,
         state_input: StateInput,
-        (input, state, agents): (usize, usize, usize),
+        (input, state, agents, width): (usize, usize, usize, usize),
         actions: usize,
     ) -> Result<Self> {
         Ok(match state_input {
             StateInput::Personalised => {
-                Self::Personalised(Box::new(Fusion::new(vb, config, (input, state, config.hidden), actions)?))
+                Self::Personalised(Box::new(Fusion::new(vb, config, (input, state, width), actions)?))
             }
             StateInput::Raw => Self::Raw(Agent::new(vb, state + agents, config.hidden, actions)?),
         })

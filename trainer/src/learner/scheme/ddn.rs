@@ -30,6 +30,8 @@ pub struct DdnConfig {
     pub behaviour: Behaviour,
     /// How the leader takes in the state.
     pub state_input: StateInput,
+    /// D, width of both blocks' outputs, which L_B compares.
+    pub width: usize,
     /// Optimiser of the leader and the mixer.
     pub ggn_optimiser: OptimiserConfig,
     /// Optimiser of the follower.
@@ -49,6 +51,7 @@ impl Default for DdnConfig {
         Self {
             behaviour: Behaviour::Ggn,
             state_input: StateInput::Personalised,
+            width: 64,
             ggn_optimiser: OptimiserConfig::rmsprop(),
             lpn_optimiser: OptimiserConfig::adam(),
             ggn: FusionConfig::default(),
@@ -107,7 +110,7 @@ impl SchemeKind for Ddn {
         let failed = |source| ConfigError::build("scheme", source);
         let build = |params: &Params| -> Result<(Ggn, Box<dyn Mixer>), ConfigError> {
             let vb = params.builder();
-            let sizes = (x, state, spec.n_agents);
+            let sizes = (x, state, spec.n_agents, config.width);
             let ggn =
                 Ggn::new(&vb.pp("ggn"), &config.ggn, config.state_input, sizes, actions).map_err(failed)?;
             Ok((ggn, setting.mixer(config.ggn.hidden, &vb.pp("mixer"))?))
@@ -118,7 +121,7 @@ impl SchemeKind for Ddn {
         let (slow_ggn, slow_mixer) = build(&slow)?;
         let follower = Params::new(setting.seed, setting.dtype);
         let vb = follower.builder();
-        let lpn = Lpn::new(&vb.pp("lpn"), &config.lpn, x, config.ggn.hidden, actions).map_err(failed)?;
+        let lpn = Lpn::new(&vb.pp("lpn"), &config.lpn, x, config.width, actions).map_err(failed)?;
         let curiosity = Params::new(setting.seed, setting.dtype);
         let idm = Idm::new(&curiosity.builder().pp("idm"), &config.idm, state).map_err(failed)?;
         let optimiser = |rule, params: &Params, takes: fn(&str) -> bool| {
@@ -156,6 +159,7 @@ impl DdnConfig {
                 return Err(ConfigError::value(&format!("scheme.{name}.scale"), "must be a finite number"));
             }
         }
+        width("scheme.width", self.width)?;
         width("scheme.idm.hidden", self.idm.hidden)?;
         width("scheme.idm.features", self.idm.features)?;
         if !(0.0..=1.0).contains(&self.idm.mu) {
