@@ -150,13 +150,16 @@ impl Run {
             if self.counters.t_env >= self.counters.next_test || self.counters.t_env >= self.config.t_max {
                 self.test(progress, began)?;
             }
-            if let Some(stop) = signals.stop() {
-                self.save(false)?;
-                return Ok(Outcome::Stopped(stop));
-            }
-            if self.counters.t_env >= self.counters.next_checkpoint || signals.take_save() {
+            let due = self.counters.t_env >= self.counters.next_checkpoint;
+            if due {
                 self.counters.next_checkpoint = next(self.counters.t_env, self.config.checkpoint.interval);
+            }
+            let stop = signals.stop();
+            if due || stop.is_some() || signals.take_save() {
                 self.save(false)?;
+            }
+            if let Some(stop) = stop {
+                return Ok(Outcome::Stopped(stop));
             }
             self.show(progress);
         }
