@@ -26,7 +26,7 @@ fn the_board_says_what_the_host_says() {
     assert!(host.len() > 40, "the host replays only {} lines", host.len());
     assert_eq!(board[..host.len()], host[..]);
     for line in &board[host.len()..] {
-        println!("{line}");
+        eprintln!("{line}");
     }
     assert!(board.iter().any(|line| line.contains("instructions per step")), "no instruction count");
 }

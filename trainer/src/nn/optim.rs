@@ -265,7 +265,7 @@ impl Move {
         let (lr, root, eps) = (T::from_f64(self.lr), T::from_f64(self.root), T::from_f64(self.eps));
         vectorised!(<T>(param: &mut [T], grad: &[T], square: &[T], lr: T, root: T, eps: T) {
             for ((param, &grad), &square) in param.iter_mut().zip(grad).zip(square) {
-                *param = *param - lr * grad / (root * square.root() + eps);
+                *param += -(lr * grad / (root * square.root() + eps));
             }
         });
     }

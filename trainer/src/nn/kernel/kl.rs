@@ -60,7 +60,7 @@ fn log_softmax<T: Real>(row: &[T], inverse: T, allowed: Option<&[bool]>, out: &m
     }
     let log = Real::ln(sum);
     for out in out {
-        *out = *out - log;
+        *out += -log;
     }
 }
 
