@@ -34,7 +34,7 @@ enum Command {
         /// Override one key: --set learner.gamma=0.95
         #[arg(long, value_name = "A.B=C")]
         set: Vec<String>,
-        /// Run directory; default runs/<config name>.
+        /// Run directory; default `runs/CONFIG`, after the name of the file.
         #[arg(long)]
         out: Option<PathBuf>,
         /// Print the summary as one JSON object.

@@ -15,7 +15,7 @@ use crate::train::{Outcome, Run};
 /// Folder of the `plain` run beside the main one.
 pub const BASELINE: &str = "plain";
 
-/// Starts a run; `out` defaults to `runs/<name of the config>`.
+/// Starts a run; `out` defaults to `runs/` and the name of the config.
 ///
 /// # Errors
 /// If the config is wrong, the directory is taken, or training fails.
