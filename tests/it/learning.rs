@@ -38,15 +38,13 @@ fn every_scheme_and_mixer_repeats_what_it_saw_one_step_ago() {
 }
 
 #[test]
-fn sums_and_monotone_mixers_fear_the_payoff_matrix_of_qtran() {
-    // Greedy on the optimum would give 8; a decomposition that cannot represent the table under
-    // uniform exploration settles for the safe 0.
-    for mixer in ["vdn", "qmix"] {
-        let config = format!(
-            "t_max = 4000\nenv = {{ kind = \"matrix-game\" }}\nscheme = {{ kind = \"plain\" }}\n\
-             mixer = {{ kind = \"{mixer}\" }}\nrollout = {{ epsilon_finish = 1.0 }}\n\
-             eval = {{ interval = 100000, episodes = 1 }}\ncheckpoint = {{ interval = 1000000 }}\n"
-        );
-        assert_eq!(returns(&config), [0.0], "{mixer}");
-    }
+fn a_sum_fears_the_payoff_matrix_of_qtran() {
+    // The least-squares sum under uniform exploration values the first action at -16/3 and the
+    // others at -4 per row, so the greedy team misses the 8 and settles for the safe 0. (Nothing of
+    // the kind holds for QMIX: the closest monotone table keeps the 8 on top.)
+    let config = "t_max = 4000\nenv = { kind = \"matrix-game\" }\nscheme = { kind = \"plain\" }\n\
+         mixer = { kind = \"vdn\" }\nrollout = { epsilon_finish = 1.0 }\n\
+         eval = { interval = 100000, episodes = 1 }\ncheckpoint = { interval = 1000000 }\n";
+    let value = returns(config)[0];
+    assert!(value.abs() < 1e-6, "{value}");
 }
