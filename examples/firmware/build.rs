@@ -10,15 +10,11 @@ fn main() {
     println!("cargo::rustc-link-search={out}");
     println!("cargo::rerun-if-changed=memory.x");
     println!("cargo::rerun-if-changed=build.rs");
-    for (variable, default) in [
-        ("DDN_POLICY", "policy"),
-        ("DDN_EPISODES", "episodes"),
-        ("DDN_REFERENCE", "reference"),
-    ] {
-        let path =
-            env::var(variable).unwrap_or_else(|_| format!("{here}/assets/{default}.safetensors"));
-        let path =
-            fs::canonicalize(&path).unwrap_or_else(|error| panic!("{variable}={path}: {error}"));
+    for (variable, default) in
+        [("DDN_POLICY", "policy"), ("DDN_EPISODES", "episodes"), ("DDN_REFERENCE", "reference")]
+    {
+        let path = env::var(variable).unwrap_or_else(|_| format!("{here}/assets/{default}.safetensors"));
+        let path = fs::canonicalize(&path).unwrap_or_else(|error| panic!("{variable}={path}: {error}"));
         println!("cargo::rustc-env={variable}_FILE={}", path.display());
         println!("cargo::rerun-if-changed={}", path.display());
         println!("cargo::rerun-if-env-changed={variable}");

@@ -44,11 +44,7 @@ impl Line {
     pub fn bits(mut self, value: f32) -> Self {
         let bits = value.to_bits();
         for nibble in (0..8).rev().map(|i| (bits >> (4 * i) & 15) as u8) {
-            self.push(if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            });
+            self.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
         }
         self
     }

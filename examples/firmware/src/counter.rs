@@ -48,12 +48,7 @@ pub struct Range {
 
 impl Default for Range {
     fn default() -> Self {
-        Self {
-            min: u32::MAX,
-            max: 0,
-            sum: 0,
-            n: 0,
-        }
+        Self { min: u32::MAX, max: 0, sum: 0, n: 0 }
     }
 }
 

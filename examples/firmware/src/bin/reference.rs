@@ -30,17 +30,9 @@ fn run() -> Result<(), &'static str> {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *value = (state >> 8) as f32 / 8_388_608.0 - 1.0;
         }
-        let input = AgentInput {
-            obs: &obs,
-            last_action: None,
-            agent_id: 0,
-            available: &[true; 4],
-        };
-        let (action, count) = counter.count(|| {
-            policy
-                .act(&mut memory, input, &mut scratch)
-                .map(|action| action.index)
-        });
+        let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &[true; 4] };
+        let (action, count) =
+            counter.count(|| policy.act(&mut memory, input, &mut scratch).map(|action| action.index));
         action.map_err(|_| "a step cannot be taken")?;
         cost.add(count);
     }

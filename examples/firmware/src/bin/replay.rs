@@ -25,22 +25,13 @@ fn run() -> Result<(), &'static str> {
     let mut memory = Memory::<MEMORY>::new();
     let mut scratch = [0.0; SCRATCH];
 
-    let (policy, open) =
-        counter.count(|| Policy::from_bytes(ddn_firmware::flash!(env!("DDN_POLICY_FILE"))));
+    let (policy, open) = counter.count(|| Policy::from_bytes(ddn_firmware::flash!(env!("DDN_POLICY_FILE"))));
     let policy = policy.map_err(|_| "the policy file is not valid")?;
-    let episodes = Recording::from_bytes(
-        ddn_firmware::flash!(env!("DDN_EPISODES_FILE")),
-        policy.spec(),
-    )
-    .map_err(|_| "the episode file is not valid")?;
-    let steps = policy
-        .self_test(&mut memory, &mut scratch)
-        .map_err(|_| "the self-test disagrees with the file")?;
-    Line::new()
-        .text("self-test ")
-        .number(steps)
-        .text(" steps")
-        .print();
+    let episodes = Recording::from_bytes(ddn_firmware::flash!(env!("DDN_EPISODES_FILE")), policy.spec())
+        .map_err(|_| "the episode file is not valid")?;
+    let steps =
+        policy.self_test(&mut memory, &mut scratch).map_err(|_| "the self-test disagrees with the file")?;
+    Line::new().text("self-test ").number(steps).text(" steps").print();
 
     let mut cost = Range::default();
     let mut differ = 0;
@@ -48,36 +39,14 @@ fn run() -> Result<(), &'static str> {
         let (action, count) = counter.count(|| policy.replay(&mut memory, &step, &mut scratch));
         let action = action.map_err(|_| "a recorded step cannot be taken")?;
         cost.add(count);
-        let line = Line::new()
-            .text("step ")
-            .number(index)
-            .text(" agent ")
-            .number(step.agent);
+        let line = Line::new().text("step ").number(index).text(" agent ").number(step.agent);
         let line = line.text(" action ").number(action.index).text(" q");
-        action
-            .q
-            .iter()
-            .fold(line, |line, &q| line.text(" ").bits(q))
-            .print();
-        let same = action
-            .q
-            .iter()
-            .zip(step.q.iter())
-            .all(|(got, want)| got.to_bits() == want.to_bits());
+        action.q.iter().fold(line, |line, &q| line.text(" ").bits(q)).print();
+        let same = action.q.iter().zip(step.q.iter()).all(|(got, want)| got.to_bits() == want.to_bits());
         differ += usize::from(!same || action.index != step.action);
     }
     cost.print();
-    Line::new()
-        .text("instructions to open the file: ")
-        .number(open as usize)
-        .print();
-    Line::new()
-        .text("steps that differ from the recording: ")
-        .number(differ)
-        .print();
-    if differ == 0 {
-        Ok(())
-    } else {
-        Err("the replay disagrees with the recording")
-    }
+    Line::new().text("instructions to open the file: ").number(open as usize).print();
+    Line::new().text("steps that differ from the recording: ").number(differ).print();
+    if differ == 0 { Ok(()) } else { Err("the replay disagrees with the recording") }
 }
