@@ -233,6 +233,13 @@ impl ExperimentConfig {
         Ok(self)
     }
 
+    /// Scheme and mixer, as `ddn+qmix`.
+    #[must_use]
+    pub fn algorithm(&self) -> String {
+        let kind = |table: &Table| table.get("kind").and_then(Value::as_str).unwrap_or("?").to_owned();
+        format!("{}+{}", kind(&self.scheme), kind(&self.mixer))
+    }
+
     /// As TOML, the form that is saved and hashed.
     ///
     /// # Errors

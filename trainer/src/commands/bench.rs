@@ -67,10 +67,8 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
     }
     let mut sorted = updates_s.clone();
     sorted.sort_by(f64::total_cmp);
-    let kind =
-        |table: &toml::Table| table.get("kind").and_then(toml::Value::as_str).unwrap_or("?").to_owned();
     let result = Bench {
-        algorithm: format!("{}+{}", kind(&config.scheme), kind(&config.mixer)),
+        algorithm: config.algorithm(),
         update_s: sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN),
         updates_s,
         env_steps_per_s,

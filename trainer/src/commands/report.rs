@@ -81,11 +81,9 @@ impl Summary {
         }
         rows.push(Row::new("random play", eval::random(&mut envs, which)?));
         tracing::info!(seconds, "run finished");
-        let kind =
-            |table: &toml::Table| table.get("kind").and_then(toml::Value::as_str).unwrap_or("?").to_owned();
         Ok(Self {
             env: envs[0].spec().name.clone(),
-            algorithm: format!("{}+{}", kind(&config.scheme), kind(&config.mixer)),
+            algorithm: config.algorithm(),
             t_env: main.counters().t_env,
             updates: main.counters().update,
             seed: config.seed,

@@ -48,7 +48,7 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
     let progress = Progress::stderr(Duration::from_secs(10));
     let dir = main.dir();
     progress.note(&format!("run {}  (tensorboard --logdir {})", dir.display(), dir.display()));
-    if let Some(stop) = train_one(&mut main, &signals, &progress)? {
+    if let Some(stop) = train_one(&mut main, &dir, &signals, &progress)? {
         return Ok(Some(stop));
     }
     let mut runs = vec![main];
@@ -60,7 +60,7 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
         } else {
             Run::create(runs[0].config().as_plain()?, &side)?
         };
-        if let Some(stop) = train_one(&mut plain, &signals, &progress)? {
+        if let Some(stop) = train_one(&mut plain, &dir, &signals, &progress)? {
             return Ok(Some(stop));
         }
         runs.push(plain);
@@ -72,35 +72,24 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
     Ok(None)
 }
 
-fn train_one(run: &mut Run, signals: &Signals, progress: &Progress) -> anyhow::Result<Option<Stop>> {
+/// Trains one run; `dir` is what a user resumes: a comparison belongs to the run above it.
+fn train_one(
+    run: &mut Run,
+    dir: &Path,
+    signals: &Signals,
+    progress: &Progress,
+) -> anyhow::Result<Option<Stop>> {
     let outcome = run.train(signals, progress);
     progress.finish();
     match outcome? {
         Outcome::Done => Ok(None),
         Outcome::Stopped(stop) => {
-            let dir = run.dir();
             progress.note(&format!(
                 "stopped at t_env {} and saved; `ddn-train resume {}` goes on",
                 run.counters().t_env,
-                dir.strip_suffix_of_baseline().display()
+                dir.display()
             ));
             Ok(Some(stop))
-        }
-    }
-}
-
-/// The directory that a user resumes: a comparison belongs to the run above it.
-trait ResumedAt {
-    fn strip_suffix_of_baseline(&self) -> &Path;
-}
-
-impl ResumedAt for PathBuf {
-    fn strip_suffix_of_baseline(&self) -> &Path {
-        match (self.file_name(), self.parent()) {
-            (Some(name), Some(parent)) if name == BASELINE && parent.join(crate::train::CONFIG).exists() => {
-                parent
-            }
-            _ => self,
         }
     }
 }
