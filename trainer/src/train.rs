@@ -100,7 +100,7 @@ impl Run {
             recorder,
             store,
         };
-        run.save(false)?;
+        run.save()?;
         Ok(run)
     }
 
@@ -147,26 +147,26 @@ impl Run {
             for _ in 0..self.updates_due() {
                 self.learn()?;
             }
-            if self.counters.t_env >= self.counters.next_test || self.counters.t_env >= self.config.t_max {
-                self.test(progress, began)?;
-            }
+            // Counted before the test, whose checkpoint of a new best then is the one that is due.
             let due = self.counters.t_env >= self.counters.next_checkpoint;
             if due {
                 self.counters.next_checkpoint = next(self.counters.t_env, self.config.checkpoint.interval);
             }
+            if self.counters.t_env >= self.counters.next_test || self.counters.t_env >= self.config.t_max {
+                self.test(progress, began)?;
+            }
             let stop = signals.stop();
             if due || stop.is_some() || signals.take_save() {
-                self.save(false)?;
+                self.save()?;
             }
             if let Some(stop) = stop {
                 return Ok(Outcome::Stopped(stop));
             }
             self.show(progress);
         }
-        if !self.counters.done {
-            self.counters.done = true;
-            self.save(false)?;
-        }
+        // Where this was saved before, it completes what a kill right after has left undone.
+        self.counters.done = true;
+        self.save()?;
         Ok(Outcome::Done)
     }
 
@@ -245,16 +245,17 @@ impl Run {
         self.counters.next_test = next(t_env, self.config.eval.interval);
         if self.counters.best.is_none_or(|best| shipped > f64::from_bits(best)) {
             self.counters.best = Some(shipped.to_bits());
-            self.save(true)?;
+            self.counters.best_update = Some(update);
+            self.save()?;
         }
         Ok(())
     }
 
     /// A checkpoint of this moment.
-    fn save(&mut self, is_best: bool) -> Result<(), TrainError> {
+    fn save(&mut self) -> Result<(), TrainError> {
         self.counters.positions = self.recorder.positions()?;
         let state = State::of_scheme(&self.config, &self.spec, &self.counters, &*self.scheme, &self.replay)?;
-        self.store.save(self.counters.update, &state.to_files()?, is_best)?;
+        self.store.save(self.counters.update, &state.to_files()?, self.counters.best_update)?;
         Ok(())
     }
 

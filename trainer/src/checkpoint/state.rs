@@ -36,6 +36,8 @@ pub struct Counters {
     pub next_checkpoint: u64,
     /// Highest test return of the network that ships, as bits of an `f64`.
     pub best: Option<u64>,
+    /// Gradient steps at that test.
+    pub best_update: Option<u64>,
     /// Sums since the last record, as bits, and how many values they are of.
     pub means: BTreeMap<String, (u64, u64)>,
     /// Lengths of the logs.

@@ -353,15 +353,16 @@ impl Store {
         newest(&self.dir)
     }
 
-    /// Saves `files` as the checkpoint of `update`, marks it best if asked to, then removes those
+    /// Saves `files` as the checkpoint of `update`, marks that of update `best`, then removes those
     /// that are no longer kept. Returns its path.
     ///
-    /// Saving the same bytes again changes nothing.
+    /// A mark stays where it is for `None`, and where there is no checkpoint of update `best`.
+    /// Saving the same bytes again changes nothing, but for what a killed process left undone.
     ///
     /// # Errors
     /// If the disk fails at any point, a name is unfit, or a valid checkpoint of a later update is
     /// there. The checkpoints that were valid before are then still there and valid.
-    pub fn save(&self, update: u64, files: &[(String, Vec<u8>)], is_best: bool) -> Result<PathBuf> {
+    pub fn save(&self, update: u64, files: &[(String, Vec<u8>)], best: Option<u64>) -> Result<PathBuf> {
         let manifest = Manifest::of(update, files)?;
         let damaged = self.damaged_after(update)?;
         let path = self.dir.join(name(update));
@@ -375,8 +376,8 @@ impl Store {
             self.put(&temporary, &path)?;
             open(&path)?;
         }
-        if is_best {
-            self.mark_best(update)?;
+        if let Some(best) = best {
+            self.mark_best(best)?;
         }
         for path in damaged {
             self.discard(&path)?;
@@ -385,11 +386,16 @@ impl Store {
         Ok(path)
     }
 
-    /// Marks the checkpoint of `update` as the best one; it is kept until another is marked.
+    /// Marks the checkpoint of `update` as the best one, if it is there and not marked yet; it is
+    /// kept until another is marked.
     ///
     /// # Errors
     /// If the disk fails; the earlier mark then stands.
     pub fn mark_best(&self, update: u64) -> Result<()> {
+        let path = self.dir.join(name(update));
+        if !path.is_dir() || best(&self.dir).is_ok_and(|marked| marked == Some(path)) {
+            return Ok(());
+        }
         let temporary = self.temporary(BEST)?;
         self.disk.write(&temporary, format!("{}\n", name(update)).as_bytes())?;
         self.disk.rename(&temporary, &self.dir.join(BEST))?;
