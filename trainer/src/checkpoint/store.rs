@@ -6,7 +6,7 @@
 //!   best                     the name of the best checkpoint
 //!   ckpt_0000001200/         the files of one checkpoint
 //!     …  MANIFEST.json       format, update, length and SHA-256 of each file; written last
-//!   .tmp-…                   what a killed process left; removed at the next start
+//!   .tmp-…  .old-ckpt_…      what a killed process left; removed, or put back, at the next start
 //! ```
 //!
 //! A checkpoint is written beside its place, synced file by file, renamed into place, synced again
@@ -181,7 +181,8 @@ pub fn open(path: &Path) -> Result<Files> {
 
 /// The newest valid checkpoint in `dir` and its files; `None` where there is no checkpoint at all.
 ///
-/// A damaged one is passed over with a warning.
+/// A damaged one is passed over with a warning. One that a killed process put aside, to replace it,
+/// counts until the next process tidies up.
 ///
 /// # Errors
 /// If there are checkpoints but none is valid, one was written by a later release, or the file
@@ -190,9 +191,13 @@ pub fn newest(dir: &Path) -> Result<Option<(PathBuf, Files)>> {
     if !dir.exists() {
         return Ok(None);
     }
-    let mut all = list(dir)?;
+    // In its place comes after aside, where both are there.
+    let place = |name: &String| Some((update_of(name.strip_prefix(REPLACED).unwrap_or(name))?, name.clone()));
+    let mut all: Vec<_> = names(dir)?.iter().filter_map(place).collect();
+    all.sort_by_key(|(update, name)| (*update, !name.starts_with(REPLACED)));
     let (tried, mut first) = (all.len(), None);
-    while let Some((_, path)) = all.pop() {
+    while let Some((_, name)) = all.pop() {
+        let path = dir.join(name);
         match open(&path) {
             Ok(files) => return Ok(Some((path, files))),
             Err(CheckpointError::Damaged { path, reason }) => {

@@ -105,6 +105,7 @@ fn leftovers_are_swept() {
     fs::write(dir.path().join(".tmp-99-best"), "torn").unwrap();
     // Killed between the two renames of a replacement.
     fs::rename(dir.path().join(name(1)), dir.path().join(".old-ckpt_0000000001")).unwrap();
+    assert_eq!(newest(dir.path()).unwrap().expect("aside").1, sorted(files(1)));
     Store::open(dir.path(), 1).unwrap();
     assert_eq!(names(dir.path()).unwrap().into_iter().collect::<Vec<_>>(), [name(1), LOCK.to_owned()]);
     assert_eq!(newest_update(dir.path()), 1);
@@ -191,8 +192,9 @@ fn a_disk_that_fails_at_any_moment_leaves_a_valid_checkpoint() {
                 store.save(2, &files(2), Some(2)).unwrap();
                 assert_eq!(newest_update(dir.path()), 2);
             }
-            // As the next process finds it.
+            // As it is found by one that only reads, and by the next that writes.
             drop(store);
+            assert!(newest(dir.path()).unwrap().is_some(), "after {cuts}");
             let store = Store::open(dir.path(), 1).unwrap();
             let (path, found) = store.newest().unwrap().expect("one is always valid");
             let known = [(1, files(1)), (2, files(9)), (2, files(2))];
