@@ -86,10 +86,15 @@ impl Run {
         if dir.join(CONFIG).exists() {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
+        Self::begin(config, store)
+    }
+
+    /// The first files of a run. From the config on, the directory holds a run to be resumed.
+    fn begin(config: ExperimentConfig, store: Store) -> Result<Self, TrainError> {
         let scheme = build_scheme(&config)?;
         let envs = build_envs(&config, config.rollout.envs)?;
         store.write_file(CONFIG, config.to_text()?.as_bytes())?;
-        let recorder = Recorder::create(dir)?;
+        let recorder = Recorder::create(store.dir())?;
         let mut run = Self {
             spec: envs[0].spec().clone(),
             replay: ReplayBuffer::new(config.replay.capacity),
@@ -116,12 +121,10 @@ impl Run {
         let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
         let store = Store::open(dir, saved.checkpoint.keep)?;
         let Some((path, files)) = store.newest()? else {
-            store.remove_file(CONFIG)?;
             for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
                 store.remove_file(log)?;
             }
-            drop(store);
-            return Self::create(saved, dir);
+            return Self::begin(saved, store);
         };
         let state = State::from_files(&path, &files)?;
         let mut scheme = build_scheme(&state.config)?;
@@ -306,4 +309,30 @@ impl Run {
 /// The first multiple of `interval` after `t_env`.
 fn next(t_env: u64, interval: u64) -> u64 {
     (t_env / interval + 1) * interval
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn before_its_first_checkpoint_a_run_is_begun_again_and_never_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let row = "{\"t_env\":1,\"episode\":1,\"update\":0}\n";
+        let config =
+            "t_max = 10\n[env]\nkind = \"matrix-game\"\n[mixer]\nkind = \"vdn\"\n[scheme]\nkind = \"ddn\"\n";
+        fs::write(dir.join(metrics::METRICS), row).unwrap();
+        // Passes for an experiment, until the networks are built.
+        fs::write(dir.join(CONFIG), format!("{config}idm = {{ mu = 2.0 }}\n")).unwrap();
+        let error = Run::resume(dir).err().expect("must fail").to_string();
+        assert!(error.contains("scheme.idm.mu"), "{error}");
+        fs::write(dir.join(CONFIG), config).unwrap();
+        let mut run = Run::resume(dir).unwrap();
+        assert_eq!(run.train(&Signals::detached(), &Progress::hidden()).unwrap(), Outcome::Done);
+        let rows = metrics::read(&dir.join(metrics::METRICS)).unwrap();
+        assert_eq!(rows.iter().map(|row| row.t_env).collect::<Vec<_>>(), [8, 16]);
+    }
 }
