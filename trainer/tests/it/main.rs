@@ -1,0 +1,3 @@
+//! The program `ddn-train`, as a user runs it.
+
+mod killed;
