@@ -204,7 +204,7 @@ impl ExperimentConfig {
     fn resolve(mut self) -> Result<Self, ConfigError> {
         self.env = env::resolve(&self.env)?;
         self.scheme = (find(scheme::REGISTRY, "scheme", &self.scheme)?.resolve)(&self.scheme)?;
-        self.mixer = (find(mixer::REGISTRY, "mixer", &self.mixer)?.resolve)(&self.mixer)?;
+        self.mixer = (mixer::find(&self.mixer)?.resolve)(&self.mixer)?;
         let check = |ok: bool, key: &str, reason: &str| {
             if ok { Ok(()) } else { Err(ConfigError::value(key, reason)) }
         };

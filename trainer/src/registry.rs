@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::error::ConfigError;
 
 /// One line of a registry.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Kind<B> {
     /// `kind = "…"` in the config.
     pub name: &'static str,

@@ -12,7 +12,7 @@ use crate::learner::{mixer, scheme};
 pub fn list(json: bool) {
     let envs: Vec<_> = env::REGISTRY.iter().map(|entry| (entry.name, entry.about)).collect();
     let schemes: Vec<_> = scheme::REGISTRY.iter().map(|kind| (kind.name, kind.about)).collect();
-    let mixers: Vec<_> = mixer::REGISTRY.iter().map(|kind| (kind.name, kind.about)).collect();
+    let mixers: Vec<_> = mixer::all().iter().map(|kind| (kind.name, kind.about)).collect();
     let groups = [("environments", envs), ("schemes", schemes), ("mixers", mixers)];
     if json {
         let object = |rows: &Vec<(&str, &str)>| {

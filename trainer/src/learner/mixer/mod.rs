@@ -1,11 +1,13 @@
 //! Mixers factorise the team's value into the agents' utilities.
 //!
-//! A mixer is one file here and one line in [`REGISTRY`]; the learner never names one.
+//! A mixer is one file here and one line in [`REGISTRY`]; the learner never names one. A program
+//! with a mixer of its own calls [`register`] instead.
 
 mod qmix;
 mod vdn;
 
 use std::ops::Range;
+use std::sync::{PoisonError, RwLock};
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -15,7 +17,7 @@ pub use vdn::Vdn;
 
 use crate::error::ConfigError;
 use crate::nn::Sparse;
-use crate::registry::{Kind, typed};
+use crate::registry::{self, Kind, typed};
 
 /// What a mixer's sizes depend on.
 #[derive(Clone, Copy, Debug)]
@@ -117,11 +119,46 @@ pub trait MixerKind: Mixer + Sized + 'static {
     fn new(config: &Self::Config, shape: MixerShape, vb: &VarBuilder<'_>) -> Result<Self>;
 }
 
-type Build =
+/// Makes a mixer from its table.
+pub type Build =
     fn(&toml::Table, MixerShape, &VarBuilder<'_>) -> std::result::Result<Box<dyn Mixer>, ConfigError>;
 
-/// All mixers, in the order in which `ddn-train list` prints them.
+/// The mixers of this crate, in the order in which `ddn-train list` prints them.
 pub const REGISTRY: &[Kind<Build>] = &[entry::<Vdn>(), entry::<Qmix>()];
+
+/// Those that the running program has added.
+static REGISTERED: RwLock<Vec<Kind<Build>>> = RwLock::new(Vec::new());
+
+/// Lets `mixer.kind` name a mixer of the calling program, from now until the process ends.
+///
+/// Other programs cannot read its checkpoints unless they register it too. Call it before the first
+/// config is read.
+///
+/// # Errors
+/// If there is a mixer of that name.
+pub fn register<M: MixerKind>() -> std::result::Result<(), ConfigError> {
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    if REGISTRY.iter().chain(&*registered).any(|kind| kind.name == M::NAME) {
+        return Err(ConfigError::value("mixer.kind", format!("there is a mixer \"{}\" already", M::NAME)));
+    }
+    registered.push(entry::<M>());
+    Ok(())
+}
+
+/// All mixers: [`REGISTRY`], then those that were added, in order.
+#[must_use]
+pub fn all() -> Vec<Kind<Build>> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    REGISTRY.iter().chain(&*registered).copied().collect()
+}
+
+/// The mixer that `table` names.
+///
+/// # Errors
+/// If `kind` is missing or unknown; the message lists what there is.
+pub fn find(table: &toml::Table) -> std::result::Result<Kind<Build>, ConfigError> {
+    registry::find(&all(), "mixer", table).copied()
+}
 
 /// A registry line.
 #[must_use]
@@ -135,5 +172,64 @@ pub const fn entry<M: MixerKind>() -> Kind<Build> {
             let mixer = M::new(&config, shape, vb).map_err(|source| ConfigError::build("mixer", source))?;
             Ok(Box::new(mixer))
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::config::ExperimentConfig;
+
+    /// Of no use but to be found.
+    struct Scaled(f64);
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct ScaledConfig {
+        by: f64,
+    }
+
+    impl Mixer for Scaled {
+        fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
+            step.q_taken.sum_keepdim(2)? * self.0
+        }
+    }
+
+    impl MixerKind for Scaled {
+        const NAME: &'static str = "scaled";
+        const ABOUT: &'static str = "of the tests";
+        type Config = ScaledConfig;
+
+        fn new(config: &ScaledConfig, _: MixerShape, _: &VarBuilder<'_>) -> Result<Self> {
+            Ok(Self(config.by))
+        }
+    }
+
+    #[test]
+    fn a_mixer_of_another_program_is_found_by_name_once_it_is_registered() {
+        let load = |mixer: &str| {
+            let text = format!(
+                "t_max = 1\nenv = {{ kind = \"matrix-game\" }}\nscheme = {{ kind = \"ddn\" }}\nmixer = {mixer}\n"
+            );
+            ExperimentConfig::from_text(&text, "test", &[])
+        };
+        load("{ kind = \"scaled\" }").expect_err("it is not registered yet");
+        register::<Scaled>().unwrap();
+        let config = load("{ kind = \"scaled\", by = 0.5 }").unwrap();
+        assert_eq!(config.algorithm(), "ddn+scaled");
+        assert_eq!(config.mixer["by"].as_float(), Some(0.5));
+        crate::train::build_scheme(&config).unwrap();
+        let error = load("{ kind = \"scaled\", bye = 0.5 }").unwrap_err().to_string();
+        assert!(error.contains("unknown field `bye`"), "{error}");
+        let error = load("{ kind = \"saled\" }").unwrap_err().to_string();
+        assert!(error.contains("there are: vdn, qmix") && error.ends_with(", scaled"), "{error}");
+        assert!(all().iter().any(|kind| (kind.name, kind.about) == ("scaled", "of the tests")));
+
+        let error = register::<Scaled>().unwrap_err().to_string();
+        assert_eq!(error, "mixer.kind: there is a mixer \"scaled\" already");
+        register::<Vdn>().expect_err("this crate has one of that name");
+        assert_eq!(all().len(), REGISTRY.len() + 1);
     }
 }

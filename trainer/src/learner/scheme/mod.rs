@@ -56,8 +56,7 @@ impl Setting<'_> {
             hidden,
             input: input_dim(self.spec),
         };
-        let kind = find(super::mixer::REGISTRY, "mixer", self.mixer)?;
-        (kind.build)(self.mixer, shape, vb)
+        (super::mixer::find(self.mixer)?.build)(self.mixer, shape, vb)
     }
 }
 
