@@ -1,0 +1,161 @@
+//! The gradients of the hand-written kernels.
+//!
+//! Batches are not multiples of the number of shards, and widths reach every block width of the
+//! products, single columns included.
+
+use candle_core::{DType, Result, Tensor};
+use ddn_trainer::nn::Sparse;
+use ddn_trainer::nn::kernel::{Activation, Source, block, gru, kl, linear, sparse_linear, squared_distance};
+use ddn_trainer::seed::{Draw, stream};
+use rand_chacha::ChaCha8Rng;
+
+use crate::differences::{CLEAR, check_gradients, is_clear, variable, weighed};
+
+/// Two numbers of three are 0, and so is the whole second row.
+fn sparse(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
+    let mut dense: Vec<f32> =
+        (0..rows * width).map(|_| if rng.below(3) == 0 { 2.0 * rng.unit() - 1.0 } else { 0.0 }).collect();
+    dense[width..2 * width].fill(0.0);
+    Sparse::from_dense(width, &dense)
+}
+
+#[test]
+fn block_with_a_source_that_agents_share() -> Result<()> {
+    check_block(9, 3)
+}
+
+#[test]
+fn block_with_a_source_of_its_own_per_row() -> Result<()> {
+    check_block(21, 1)
+}
+
+fn check_block(sources: usize, share: usize) -> Result<()> {
+    let (rows, k, m, d) = (sources * share, 5, 6, 13);
+    let mut rng = stream(1, &format!("block {share}"));
+    let source = Source { rows: sparse(&mut rng, sources, k), share, scale: 0.7 };
+    let h = loop {
+        let h = variable(&mut rng, &[rows, m])?;
+        if is_clear(&h)? {
+            break h;
+        }
+    };
+    let (weight, shift) = (variable(&mut rng, &[k, m + 1, d])?, variable(&mut rng, &[rows, d])?);
+    let inputs = [("h", &h), ("weight", &weight), ("shift", &shift)];
+    check_gradients(&format!("block shared by {share}"), &inputs, || {
+        weighed(&block(&source, &h.relu()?, &weight, &shift)?)
+    })
+}
+
+#[test]
+fn gru_from_zeros_and_from_a_start() -> Result<()> {
+    for (b, t, n, h) in [(9, 4, 3, 5), (2, 3, 1, 23)] {
+        let mut rng = stream(2, "gru");
+        let gates = variable(&mut rng, &[b, t, n, 3 * h])?;
+        let (weight, bias) = (variable(&mut rng, &[3 * h, h])?, variable(&mut rng, &[3 * h])?);
+        let first = variable(&mut rng, &[b, n, h])?;
+        for start in [None, Some(first.as_tensor())] {
+            let inputs = [("gates", &gates), ("weight", &weight), ("bias", &bias)];
+            let what = format!("gru of {h}, start {}", start.is_some());
+            let loss = || weighed(&gru(&gates, &weight, &bias, start)?);
+            check_gradients(&what, &inputs, loss)?;
+            assert!(loss()?.backward()?.get(&first).is_none(), "{what}: the start is a constant");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn linear_with_each_activation() -> Result<()> {
+    for (rows, i, o) in [(19, 13, 107), (9, 261, 5)] {
+        for activation in [Activation::None, Activation::Relu] {
+            let mut rng = stream(3, &format!("linear {rows}"));
+            let (x, w, b) = loop {
+                let (x, w) = (variable(&mut rng, &[rows, i])?, variable(&mut rng, &[o, i])?);
+                let b = variable(&mut rng, &[o])?;
+                if is_clear(&x.matmul(&w.t()?)?.broadcast_add(&b)?)? {
+                    break (x, w, b);
+                }
+            };
+            let inputs = [("x", &x), ("weight", &w), ("bias", &b)];
+            check_gradients(&format!("linear {rows} {activation:?}"), &inputs, || {
+                weighed(&linear(&x, &w, &b, activation)?)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn sparse_linear_with_each_activation() -> Result<()> {
+    for activation in [Activation::None, Activation::Relu] {
+        let (rows, i, o) = (19, 13, 11);
+        let mut rng = stream(4, "sparse linear");
+        let x = sparse(&mut rng, rows, i);
+        let (w, b) = loop {
+            let (w, b) = (variable(&mut rng, &[o, i])?, variable(&mut rng, &[o])?);
+            if is_clear(&x.to_tensor(DType::F64)?.matmul(&w.t()?)?.broadcast_add(&b)?)? {
+                break (w, b);
+            }
+        };
+        check_gradients(&format!("sparse linear {activation:?}"), &[("weight", &w), ("bias", &b)], || {
+            weighed(&sparse_linear(&x, &w, &b, activation)?)
+        })?;
+    }
+    Ok(())
+}
+
+/// Weights of rows: every third is 0, as for a row that does not count.
+fn row_weights(rng: &mut ChaCha8Rng, rows: usize) -> Vec<f64> {
+    (0..rows).map(|row| if row % 3 == 0 { 0.0 } else { f64::from(rng.unit()) + CLEAR }).collect()
+}
+
+/// A factor on a loss, as a scheme's weight of a term is.
+fn halved(loss: Tensor) -> Result<Tensor> {
+    loss * 0.5
+}
+
+#[test]
+fn divergence_with_and_without_a_mask_and_a_temperature() -> Result<()> {
+    let (rows, columns) = (19, 7);
+    for temperature in [1.0, 1.7] {
+        for masked in [false, true] {
+            let mut rng = stream(5, "divergence");
+            let (teacher, student) =
+                (variable(&mut rng, &[rows, columns])?, variable(&mut rng, &[rows, columns])?);
+            let weights = row_weights(&mut rng, rows);
+            // At least one column of each row.
+            let allowed: Vec<bool> = (0..rows * columns)
+                .map(|k| k % columns == k / columns % columns || rng.below(2) == 0)
+                .collect();
+            let allowed = masked.then_some(allowed);
+            let what = format!("divergence, mask {masked}, temperature {temperature}");
+            let loss = || halved(kl(&teacher, &student, weights.clone(), allowed.clone(), temperature)?);
+            check_gradients(&what, &[("student", &student)], loss)?;
+            assert!(loss()?.backward()?.get(&teacher).is_none(), "{what}: the teacher is a constant");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn squared_distance_of_weighted_rows() -> Result<()> {
+    let (rows, columns) = (19, 7);
+    let mut rng = stream(6, "distance");
+    let (teacher, student) = (variable(&mut rng, &[rows, columns])?, variable(&mut rng, &[rows, columns])?);
+    let weights = row_weights(&mut rng, rows);
+    let loss = || halved(squared_distance(&teacher, &student, weights.clone())?);
+    check_gradients("squared distance", &[("student", &student)], loss)?;
+    assert!(loss()?.backward()?.get(&teacher).is_none(), "the teacher is a constant");
+    Ok(())
+}
+
+#[test]
+fn a_gradient_that_is_wrong_is_found() -> Result<()> {
+    let x = variable(&mut stream(7, "wrong"), &[3, 5])?;
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // Half of the dependence on x is hidden from the backward pass.
+        check_gradients("hidden", &[("x", &x)], || weighed(&(x.sqr()? + x.detach().sqr()?)?))
+    }));
+    assert!(outcome.is_err());
+    Ok(())
+}
