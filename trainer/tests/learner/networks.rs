@@ -1,0 +1,180 @@
+//! What the networks of a scheme may know, and what about them is a matter of names.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use ddn_trainer::learner::agent::Span;
+use ddn_trainer::learner::edm::{DistillConfig, FeaturesLoss, distillation};
+use ddn_trainer::learner::fusion::FusionConfig;
+use ddn_trainer::learner::ggn::{Ggn, StateInput};
+use ddn_trainer::learner::lpn::Lpn;
+use ddn_trainer::learner::scheme::Scheme;
+use ddn_trainer::nn::{Params, Sparse};
+use ddn_trainer::replay::{Batch, input_dim};
+use ddn_trainer::seed::{Draw, stream};
+
+use crate::differences::numbers;
+use crate::teams::{algorithms, batch, build, episodes, parameters, spec};
+
+fn span(batch: &Batch) -> Span {
+    Span { episodes: batch.episodes, frames: batch.steps + 1, agents: batch.agents }
+}
+
+fn utilities(scheme: &dyn Scheme, network: &str, batch: &Batch, state: &Sparse) -> Result<Vec<f64>> {
+    numbers(&scheme.unroll(network, &batch.inputs, state, span(batch), None)?.q)
+}
+
+/// A random order of `count` units.
+fn order(count: usize, purpose: &str) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..count as u32).collect();
+    stream(4, purpose).shuffle(&mut order);
+    order
+}
+
+fn reorder(var: &Var, axis: usize, order: &[u32]) -> Result<()> {
+    var.set(&var.index_select(&Tensor::new(order, &Device::Cpu)?, axis)?)
+}
+
+/// Renames the hidden units of every agent and every block in `params`.
+fn rename_units(params: &Params) -> Result<usize> {
+    let vars: BTreeMap<String, Var> = params.vars().into_iter().collect();
+    let agents = vars.keys().filter_map(|name| name.strip_suffix("gru.weight_ih"));
+    let blocks = vars.keys().filter_map(|name| name.strip_suffix("block.weight"));
+    let mut renamed = 0;
+    for at in agents {
+        let var = |name: &str| &vars[&format!("{at}{name}")];
+        let count = var("gru.weight_hh").dim(1)?;
+        let (features, hidden) = (order(count, "features"), order(count, "hidden"));
+        let gates: Vec<u32> =
+            (0..3).flat_map(|gate| hidden.iter().map(move |unit| gate * count as u32 + unit)).collect();
+        for (name, axis, order) in [
+            ("fc1.weight", 0, &features),
+            ("fc1.bias", 0, &features),
+            ("gru.weight_ih", 1, &features),
+            ("gru.weight_ih", 0, &gates),
+            ("gru.bias_ih", 0, &gates),
+            ("gru.weight_hh", 0, &gates),
+            ("gru.bias_hh", 0, &gates),
+            ("gru.weight_hh", 1, &hidden),
+            ("fc2.weight", 1, &hidden),
+        ] {
+            reorder(var(name), axis, order)?;
+        }
+        renamed += 1;
+    }
+    for at in blocks {
+        let var = |name: &str| &vars[&format!("{at}{name}")];
+        let (_, extended, width) = var("block.weight").dims3()?;
+        let (width, mut hyper) = (order(width, "width"), order(extended - 1, "hyper"));
+        reorder(var("hyper.weight"), 0, &hyper)?;
+        reorder(var("hyper.bias"), 0, &hyper)?;
+        hyper.push(extended as u32 - 1);
+        for (name, axis, order) in [
+            ("block.weight", 1, &hyper),
+            ("block.weight", 2, &width),
+            ("shift.weight", 0, &width),
+            ("shift.bias", 0, &width),
+            ("fc1.weight", 1, &width),
+        ] {
+            reorder(var(name), axis, order)?;
+        }
+        renamed += 1;
+    }
+    Ok(renamed)
+}
+
+#[test]
+fn the_names_of_hidden_units_do_not_matter() -> Result<()> {
+    let batch = batch(&episodes(&[5, 2, 7]));
+    for config in algorithms() {
+        let scheme = build(&config);
+        let all = || -> Result<Vec<Vec<f64>>> {
+            let networks = scheme.networks().iter();
+            networks.map(|network| utilities(&*scheme, network, &batch, &batch.state)).collect()
+        };
+        let before = all()?;
+        let mut renamed = 0;
+        for (_, params) in scheme.params() {
+            renamed += rename_units(params)?;
+        }
+        assert!(renamed >= before.len(), "{}: {renamed} renamed", config.algorithm());
+        for (x, y) in before.iter().flatten().zip(all()?.iter().flatten()) {
+            assert!((x - y).abs() <= 1e-12 * x.abs().max(1.0), "{}: {x}, {y}", config.algorithm());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_ships_does_not_see_the_state() -> Result<()> {
+    let batch = batch(&episodes(&[5, 2, 7]));
+    let rows = batch.state.rows();
+    let other = batch.state.select((0..rows).rev());
+    for config in algorithms() {
+        let scheme = build(&config);
+        let (ships, others) = scheme.networks().split_last().expect("a scheme has a network");
+        let sees = |network: &str| -> Result<bool> {
+            let (x, y) = (
+                utilities(&*scheme, network, &batch, &batch.state)?,
+                utilities(&*scheme, network, &batch, &other)?,
+            );
+            Ok(x.iter().zip(y).any(|(x, y)| x.to_bits() != y.to_bits()))
+        };
+        assert!(!sees(ships)?, "{}: {ships} sees the state", config.algorithm());
+        for network in others {
+            assert!(sees(network)?, "{}: {network} might as well ship", config.algorithm());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn distillation_moves_the_follower_alone() -> Result<()> {
+    let (spec, batch) = (spec(), batch(&episodes(&[5, 2, 7])));
+    let (x, state, width) = (input_dim(&spec), spec.state_dim, 13);
+    let config = FusionConfig { hyper: 5, hidden: 11, ..FusionConfig::default() };
+    for state_input in [StateInput::Personalised, StateInput::Raw] {
+        for features_loss in [FeaturesLoss::Kl, FeaturesLoss::Mse] {
+            let (leaders, followers) = (Params::new(1, DType::F64), Params::new(2, DType::F64));
+            let sizes = (x, state, spec.n_agents, width);
+            let ggn = Ggn::new(&leaders.builder(), &config, state_input, sizes, spec.n_actions())?;
+            let lpn = Lpn::new(&followers.builder(), &config, x, width, spec.n_actions())?;
+            let leader = ggn.unroll(&batch.inputs, &batch.state, span(&batch), None)?;
+            let follower = lpn.unroll(&batch.inputs, span(&batch), None)?;
+            let distill = DistillConfig { features_loss, ..DistillConfig::default() };
+            let terms = distillation(&batch, &leader, &follower, &distill)?;
+            assert_eq!(terms.len(), if state_input == StateInput::Raw { 2 } else { 3 });
+            let mut total = Tensor::zeros((), DType::F64, &Device::Cpu)?;
+            for (name, _, term) in terms {
+                total = (total + &term)?;
+                let grads = term.backward()?;
+                for (parameter, var) in leaders.vars() {
+                    assert!(grads.get(&var).is_none(), "{name} reaches the leader's {parameter}");
+                }
+            }
+            let grads = total.backward()?;
+            for (parameter, var) in followers.vars() {
+                assert!(grads.get(&var).is_some(), "nothing reaches the follower's {parameter}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn updates_move_what_learns_and_nothing_else() -> Result<()> {
+    let batch = batch(&episodes(&[5, 2, 7]));
+    for config in algorithms() {
+        let mut scheme = build(&config);
+        let before = parameters(&*scheme)?;
+        for index in 0..3 {
+            scheme.update(&batch, &mut stream(index, "update")).expect("an update");
+        }
+        for ((name, before), (_, after)) in before.iter().zip(parameters(&*scheme)?) {
+            let fixed = name.starts_with("slow/") || name.contains("/idm.target.");
+            let moved = before.iter().zip(&after).any(|(x, y)| x.to_bits() != y.to_bits());
+            assert_eq!(moved, !fixed, "{}: {name}", config.algorithm());
+        }
+    }
+    Ok(())
+}
