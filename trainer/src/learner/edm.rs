@@ -90,22 +90,22 @@ pub fn distillation(
             Reduce::Mean => follower.dim(1)? as f64,
         };
         let share = 1.0 / (batch.agents as f64 * width);
-        let weights = weights.iter().map(|&weight| weight * share).collect();
-        terms.push(("distill_block", config.block, squared_distance(leader, follower, weights)?));
+        let weights: Vec<f64> = weights.iter().map(|&weight| weight * share).collect();
+        terms.push(("distill_block", config.block, squared_distance(leader, follower, &weights)?));
     }
     if config.features != 0.0 {
         let (leader, follower) = (&leader.features, &follower.features);
         let loss = match config.features_loss {
-            FeaturesLoss::Kl => kl(leader, follower, weights, None, config.temperature)?,
-            FeaturesLoss::Mse => squared_distance(leader, follower, weights)?,
+            FeaturesLoss::Kl => kl(leader, follower, &weights, None, config.temperature)?,
+            FeaturesLoss::Mse => squared_distance(leader, follower, &weights)?,
         };
         terms.push(("distill_features", config.features, loss));
     }
     if config.q != 0.0 {
         let flat = |q: &Tensor| q.reshape((rows, batch.actions_each));
         let weights = batch.agent_weights(false);
-        let allowed = Some(batch.available.clone());
-        let loss = kl(&flat(&leader.q)?, &flat(&follower.q)?, weights, allowed, config.temperature)?;
+        let allowed = Some(batch.available.as_slice());
+        let loss = kl(&flat(&leader.q)?, &flat(&follower.q)?, &weights, allowed, config.temperature)?;
         terms.push(("distill_q", config.q, loss));
     }
     Ok(terms)

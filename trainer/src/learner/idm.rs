@@ -139,6 +139,6 @@ impl Idm {
         for k in (0..batch.mask.len()).filter(|&k| trains(k)) {
             weights[frame(k)] = 1.0 / (count * width);
         }
-        Ok(Curiosity { reward, loss: squared_distance(&target, &predicted, weights)? })
+        Ok(Curiosity { reward, loss: squared_distance(&target, &predicted, &weights)? })
     }
 }

@@ -129,7 +129,7 @@ fn divergence_with_and_without_a_mask_and_a_temperature() -> Result<()> {
                 .collect();
             let allowed = masked.then_some(allowed);
             let what = format!("divergence, mask {masked}, temperature {temperature}");
-            let loss = || halved(kl(&teacher, &student, weights.clone(), allowed.clone(), temperature)?);
+            let loss = || halved(kl(&teacher, &student, &weights, allowed.as_deref(), temperature)?);
             check_gradients(&what, &[("student", &student)], loss)?;
             assert!(loss()?.backward()?.get(&teacher).is_none(), "{what}: the teacher is a constant");
         }
@@ -143,7 +143,7 @@ fn squared_distance_of_weighted_rows() -> Result<()> {
     let mut rng = stream(6, "distance");
     let (teacher, student) = (variable(&mut rng, &[rows, columns])?, variable(&mut rng, &[rows, columns])?);
     let weights = row_weights(&mut rng, rows);
-    let loss = || halved(squared_distance(&teacher, &student, weights.clone())?);
+    let loss = || halved(squared_distance(&teacher, &student, &weights)?);
     check_gradients("squared distance", &[("student", &student)], loss)?;
     assert!(loss()?.backward()?.get(&teacher).is_none(), "the teacher is a constant");
     Ok(())

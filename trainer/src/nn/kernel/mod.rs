@@ -14,6 +14,7 @@ mod gru;
 mod kl;
 mod linear;
 mod real;
+mod row_loss;
 mod sparse_linear;
 
 use rayon::prelude::*;

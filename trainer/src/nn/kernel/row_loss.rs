@@ -1,0 +1,85 @@
+//! What the losses between a teacher's rows and a student's share: value and gradient in one pass.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+
+use super::{Read, Real, fill_shards, shard};
+
+/// A loss that is a weighted sum over rows.
+pub(super) trait RowLoss: Sync {
+    /// For messages.
+    const NAME: &'static str;
+
+    /// The sum over `rows`; the student's gradient of these rows goes to `slope`, which holds zeros.
+    fn run<T: Real>(&self, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T;
+}
+
+/// `teacher`, `student` `[R, columns]`; `weight` `[R]`.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a, T> {
+    pub(super) teacher: &'a [T],
+    pub(super) student: &'a [T],
+    pub(super) weight: &'a [f64],
+    pub(super) columns: usize,
+}
+
+/// `loss` as a scalar, of which the student receives a gradient and the teacher none.
+///
+/// # Errors
+/// If the shapes disagree.
+pub(super) fn row_loss(
+    teacher: &Tensor,
+    student: &Tensor,
+    weight: &[f64],
+    loss: &impl RowLoss,
+) -> Result<Tensor> {
+    match student.dtype() {
+        DType::F64 => apply::<f64, _>(teacher, student, weight, loss),
+        _ => apply::<f32, _>(teacher, student, weight, loss),
+    }
+}
+
+fn apply<T: Real, L: RowLoss>(
+    teacher: &Tensor,
+    student: &Tensor,
+    weight: &[f64],
+    loss: &L,
+) -> Result<Tensor> {
+    let (rows, columns) = student.dims2()?;
+    if teacher.dims() != student.dims() || weight.len() != rows {
+        let (teacher, student) = (teacher.shape(), student.shape());
+        candle_core::bail!("{}: teacher {teacher:?}, student {student:?}, {} weights", L::NAME, weight.len());
+    }
+    let (teacher, student) = (teacher.contiguous()?, student.contiguous()?);
+    let mut slope = vec![T::ZERO; rows * columns];
+    let parts = {
+        let (teacher, student) = (Read::new(&teacher)?, Read::new(&student)?);
+        let pair = Pair { teacher: teacher.slice()?, student: student.slice()?, weight, columns };
+        fill_shards(&mut slope, rows, columns, |index, slope| loss.run(shard(rows, index), pair, slope))
+    };
+    let value = parts.into_iter().fold(T::ZERO, |total, part| total + part);
+    let slope = Tensor::from_vec(slope, (rows, columns), &Device::Cpu)?;
+    student.apply_op1(Known { name: L::NAME, value: T::to_cpu_storage_owned(vec![value]), slope })
+}
+
+/// A scalar that is known already, with its gradient.
+struct Known {
+    name: &'static str,
+    value: CpuStorage,
+    slope: Tensor,
+}
+
+impl CustomOp1 for Known {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((self.value.clone(), ().into()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(self.slope.broadcast_mul(grad)?))
+    }
+}
