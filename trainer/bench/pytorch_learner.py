@@ -3,8 +3,17 @@
     python=$(bash tests/python.sh bench)
     $python trainer/bench/pytorch_learner.py --scheme ddn --mixer qmix --threads 2 --json
 
-The data is random, of the shapes and sparsity of Predator-Prey: zeros and ones, about seven ones in an agent's input (its
-last action and number among them), at most sixteen in a state. Only the update is timed; it starts from a batch in memory.
+Equal to `ddn-train bench` on trainer/configs/predator_prey.toml (trainer/bench/compare runs both and checks the shapes):
+
+    shapes and widths   of the batch, the networks, the mixer and both hypernetworks (M = 64)
+    networks            unrolled over all T+1 frames of whole episodes, once each: online, slow, and with ddn the follower
+    losses              double-Q TD error; with ddn L_B, L_F and L_Q by divergence, and the IDM's prediction error
+    steps               global-norm clipping at 10; RMSprop for agents or leader with the mixer, Adam for the others
+    data                zeros and ones, as many ones as in episodes of random play: about 5.5 in an agent's input (last
+                        action and number among them) and 15 in a state; as many available actions and idle agents
+
+Not equal: ddn-train's time includes drawing episodes from a packed replay and padding them; here only the update is timed,
+and it starts from a batch in memory. There, sums skip zeros and rows that no loss counts.
 It means to be the learner a careful PyTorch user would write: the recurrent layers run over whole sequences in one call,
 everything is laid out time first, targets are computed without a graph, the optimisers use their multi-tensor forms, and
 the generated weights are never built. Their product with the input has three equivalent formulations each; the default is
@@ -241,17 +250,37 @@ def sparse(rng, shape, width, low, high):
 def make_batch(o, rng):
     """Time first: frames [T+1, B, ...], steps [T, B, ...]."""
     frames, steps = (o.steps + 1, o.batch), (o.steps, o.batch)
-    available = torch.from_numpy(rng.random((*frames, o.agents, o.actions)) < 0.7)
+    # An idle agent can do one thing only.
+    idle = rng.random((*frames, o.agents, 1)) < 0.07
+    available = torch.from_numpy((rng.random((*frames, o.agents, o.actions)) < 0.77) & ~idle)
     chosen = torch.from_numpy(rng.integers(0, o.actions, (*frames, o.agents, 1)))
     available.scatter_(-1, chosen, True)
     return {
-        "obs": sparse(rng, (*frames, o.agents), o.obs, 3, 7),
-        "state": sparse(rng, frames, o.state, min(8, o.state), min(16, o.state)),
+        "obs": sparse(rng, (*frames, o.agents), o.obs, 1, 6),
+        "state": sparse(rng, frames, o.state, min(14, o.state), min(16, o.state)),
         "available": available,
         "actions": chosen[:-1].squeeze(-1).contiguous(),
         "reward": torch.from_numpy(rng.choice([-2.0, 0.0, 10.0], steps, p=[0.2, 0.75, 0.05])).float(),
         "terminated": torch.zeros(steps),
         "mask": torch.ones(steps),
+    }
+
+
+def facts(o, learner, batch):
+    """What `ddn-train bench --json` says of its batch."""
+    x, available = learner.inputs(batch), batch["available"]
+    return {
+        "episodes": o.batch,
+        "steps": o.steps,
+        "agents": o.agents,
+        "actions": o.actions,
+        "input": x.shape[-1],
+        "state": o.state,
+        "input_entries": (x != 0).sum(-1).double().mean().item(),
+        "state_entries": (batch["state"] != 0).sum(-1).double().mean().item(),
+        "available": available.double().mean().item(),
+        "idle": (available.sum(-1) == 1).double().mean().item(),
+        "filled": batch["mask"].mean().item(),
     }
 
 
@@ -286,7 +315,8 @@ def main():
         raise SystemExit("the loss is not finite")
     median = statistics.median(times)
     if o.json:
-        print(json.dumps({"update_s": median, "updates": times, "torch": torch.__version__, "threads": o.threads}))
+        about = {"torch": torch.__version__, "threads": o.threads, "batch": facts(o, learner, batch)}
+        print(json.dumps({"update_s": median, "updates_s": times, **about}))
     else:
         print(f"{o.scheme} {o.mixer}: {median:.3f} s an update ({o.threads} threads, torch {torch.__version__})")
 

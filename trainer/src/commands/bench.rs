@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::{peak_rss_bytes, set_threads};
 use crate::config::ExperimentConfig;
+use crate::nn::Sparse;
 use crate::replay::{Batch, ReplayBuffer};
 use crate::rollout::{Plan, Player, play};
 use crate::seed::stream;
@@ -31,6 +33,56 @@ pub struct Bench {
     pub threads: usize,
     /// Parameters by set.
     pub parameters: Vec<(String, usize)>,
+    /// What the updates were made on.
+    pub batch: BatchFacts,
+}
+
+/// Sizes of a batch and how much of it is not zero, for comparison with other learners.
+#[derive(Debug, Serialize)]
+pub struct BatchFacts {
+    /// B
+    pub episodes: usize,
+    /// T
+    pub steps: usize,
+    /// N
+    pub agents: usize,
+    /// A
+    pub actions: usize,
+    /// I, width of an agent's input.
+    pub input: usize,
+    /// S
+    pub state: usize,
+    /// Entries of an agent's input that are not zero, mean.
+    pub input_entries: f64,
+    /// Entries of a state that are not zero, mean.
+    pub state_entries: f64,
+    /// Share of actions that are available.
+    pub available: f64,
+    /// Share of agents that can do one thing only.
+    pub idle: f64,
+    /// Share of steps that exist.
+    pub filled: f64,
+}
+
+impl BatchFacts {
+    fn of(batch: &Batch) -> Self {
+        let mean = |rows: &Sparse| rows.entries() as f64 / rows.rows() as f64;
+        let choices = |row: &[bool]| row.iter().filter(|&&yes| yes).count();
+        let idle = batch.available.chunks_exact(batch.actions_each).filter(|&row| choices(row) == 1).count();
+        Self {
+            episodes: batch.episodes,
+            steps: batch.steps,
+            agents: batch.agents,
+            actions: batch.actions_each,
+            input: batch.inputs.width(),
+            state: batch.state.width(),
+            input_entries: mean(&batch.inputs),
+            state_entries: mean(&batch.state),
+            available: choices(&batch.available) as f64 / batch.available.len() as f64,
+            idle: idle as f64 / batch.inputs.rows() as f64,
+            filled: batch.filled() / batch.mask.len() as f64,
+        }
+    }
 }
 
 /// Times `updates` updates on episodes of random play, and one collection.
@@ -55,6 +107,7 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
     let steps: usize = replay.iter().map(crate::replay::Episode::len).sum();
     let env_steps_per_s = steps as f64 / began.elapsed().as_secs_f64();
     let mut updates_s = Vec::new();
+    let mut facts = None;
     for update in 0..updates + 1 {
         let began = Instant::now();
         let mut rng = stream(config.seed, &format!("bench/replay/{update}"));
@@ -64,6 +117,7 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
         if update > 0 {
             updates_s.push(began.elapsed().as_secs_f64());
         }
+        facts = Some(BatchFacts::of(&batch));
     }
     let mut sorted = updates_s.clone();
     sorted.sort_by(f64::total_cmp);
@@ -76,6 +130,7 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
         episode_bytes: replay.bytes() / replay.len().max(1),
         threads: rayon::current_num_threads(),
         parameters: scheme.params().into_iter().map(|(name, set)| (name.to_owned(), set.count())).collect(),
+        batch: facts.context("the replay holds less than a batch")?,
     };
     if json {
         println!("{}", serde_json::to_string(&result)?);
