@@ -16,7 +16,7 @@ use ddn_trainer::learner::scheme::{
 };
 use ddn_trainer::learner::td::TdConfig;
 use ddn_trainer::nn::Sparse;
-use ddn_trainer::nn::kernel::gru;
+use ddn_trainer::nn::kernel::{Weights, recurrent};
 use ddn_trainer::nn::params::Values;
 use ddn_trainer::replay::Batch;
 use safetensors::SafeTensors;
@@ -154,8 +154,16 @@ fn gru_sequences_and_their_gradients() {
     let oracle = Oracle::open("gru");
     let var = |name: &str| candle_core::Var::from_tensor(&oracle.tensor(name)).expect("a copy");
     let (x, w, b) = (var("x"), var("weight_hh"), var("bias_hh"));
-    let gates = x.unsqueeze(2).expect("one agent");
-    let hidden = gru(&gates, &w, &b, None).expect("the shapes fit").squeeze(2).expect("one agent");
+    // The script gives projected inputs: the input map is the identity here, the output not used.
+    let (gates, hidden) = w.dims2().expect("a matrix");
+    let zeros = |len: usize| Tensor::zeros(len, DType::F64, &Device::Cpu).expect("zeros");
+    let one = Tensor::eye(gates, DType::F64, &Device::Cpu).expect("a matrix");
+    let output = (zeros(hidden).reshape((1, hidden)).expect("a row"), zeros(1));
+    let weights =
+        Weights { input: (&one, &zeros(gates)), hidden: (&w, &b), output: (&output.0, &output.1) };
+    let x_rows = x.unsqueeze(2).expect("one agent");
+    let (hidden, _) = recurrent(&x_rows, weights, None).expect("the shapes fit");
+    let hidden = hidden.squeeze(2).expect("one agent");
     let loss = (hidden * oracle.tensor("out_weights")).and_then(|v| v.sum_all()).expect("a scalar");
     let want = oracle.get("loss")[0];
     let got = loss.to_scalar::<f64>().expect("f64");

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, gru, linear, sparse_linear};
+use crate::nn::kernel::{Activation, Weights, linear, recurrent, sparse_linear};
 use crate::nn::params::linear_params;
 
 /// How many rows a span of frames has.
@@ -90,11 +90,13 @@ impl Agent {
             Input::Dense(x) => linear(x, w, b, Activation::Relu)?,
             Input::Sparse(x) => sparse_linear(x, w, b, Activation::Relu)?,
         };
-        let gates = linear(&features, &self.input_gates.0, &self.input_gates.1, Activation::None)?;
-        let gates = gates.reshape((episodes, frames, agents, ()))?;
-        let hidden = gru(&gates, &self.hidden_gates.0, &self.hidden_gates.1, start)?;
-        let flat = hidden.reshape((span.rows(), ()))?;
-        let q = linear(&flat, &self.fc2.0, &self.fc2.1, Activation::None)?;
-        Ok(Unroll { block: None, features, hidden, q: q.reshape((episodes, frames, agents, ()))? })
+        let rows = features.reshape((episodes, frames, agents, ()))?;
+        let weights = Weights {
+            input: (&self.input_gates.0, &self.input_gates.1),
+            hidden: (&self.hidden_gates.0, &self.hidden_gates.1),
+            output: (&self.fc2.0, &self.fc2.1),
+        };
+        let (hidden, q) = recurrent(&rows, weights, start)?;
+        Ok(Unroll { block: None, features, hidden, q })
     }
 }

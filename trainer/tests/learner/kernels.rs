@@ -5,7 +5,9 @@
 
 use candle_core::{DType, Result, Tensor};
 use ddn_trainer::nn::Sparse;
-use ddn_trainer::nn::kernel::{Activation, Source, block, gru, kl, linear, sparse_linear, squared_distance};
+use ddn_trainer::nn::kernel::{
+    Activation, Source, Weights, block, kl, linear, recurrent, sparse_linear, squared_distance,
+};
 use ddn_trainer::seed::{Draw, stream};
 use rand_chacha::ChaCha8Rng;
 
@@ -47,16 +49,32 @@ fn check_block(sources: usize, share: usize) -> Result<()> {
 }
 
 #[test]
-fn gru_from_zeros_and_from_a_start() -> Result<()> {
-    for (b, t, n, h) in [(9, 4, 3, 5), (2, 3, 1, 23)] {
-        let mut rng = stream(2, "gru");
-        let gates = variable(&mut rng, &[b, t, n, 3 * h])?;
-        let (weight, bias) = (variable(&mut rng, &[3 * h, h])?, variable(&mut rng, &[3 * h])?);
-        let first = variable(&mut rng, &[b, n, h])?;
+fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
+    // The last case has more rows in a shard than are collected for one product.
+    for (b, t, n, f, h, a) in [(9, 4, 3, 4, 5, 3), (2, 3, 1, 9, 23, 11), (2, 50, 3, 2, 3, 1)] {
+        let mut rng = stream(2, "recurrent");
+        let features = variable(&mut rng, &[b, t, n, f])?;
+        let mut part = |shape: &[usize]| variable(&mut rng, shape);
+        let (wi, bi) = (part(&[3 * h, f])?, part(&[3 * h])?);
+        let (wh, bh) = (part(&[3 * h, h])?, part(&[3 * h])?);
+        let (wo, bo) = (part(&[a, h])?, part(&[a])?);
+        let first = part(&[b, n, h])?;
+        let weights = Weights { input: (&wi, &bi), hidden: (&wh, &bh), output: (&wo, &bo) };
         for start in [None, Some(first.as_tensor())] {
-            let inputs = [("gates", &gates), ("weight", &weight), ("bias", &bias)];
-            let what = format!("gru of {h}, start {}", start.is_some());
-            let loss = || weighed(&gru(&gates, &weight, &bias, start)?);
+            let inputs = [
+                ("features", &features),
+                ("input weight", &wi),
+                ("input bias", &bi),
+                ("hidden weight", &wh),
+                ("hidden bias", &bh),
+                ("output weight", &wo),
+                ("output bias", &bo),
+            ];
+            let what = format!("recurrent of {h}, start {}", start.is_some());
+            let loss = || {
+                let (hidden, output) = recurrent(&features, weights, start)?;
+                weighed(&hidden)? + weighed(&output)?
+            };
             check_gradients(&what, &inputs, loss)?;
             assert!(loss()?.backward()?.get(&first).is_none(), "{what}: the start is a constant");
         }

@@ -8,12 +8,13 @@
 //!   their partial sums are added in order, so the bits do not depend on the number of threads.
 
 mod block;
+mod cell;
 mod distance;
 mod gemm;
-mod gru;
 mod kl;
 mod linear;
 mod real;
+mod recurrent;
 mod row_loss;
 mod sparse_linear;
 
@@ -22,10 +23,10 @@ use rayon::prelude::*;
 pub use block::{Source, block};
 pub use distance::squared_distance;
 pub use gemm::{Strides, gemm, transpose};
-pub use gru::gru;
 pub use kl::kl;
 pub use linear::{Activation, linear};
 pub use real::{Read, Real, elements};
+pub use recurrent::{Weights, recurrent};
 pub use sparse_linear::sparse_linear;
 
 /// Parts into which every sum over a batch is cut.
