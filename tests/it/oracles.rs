@@ -96,6 +96,7 @@ impl Oracle {
             actions: actions.iter().map(|&v| v as u32).collect(),
             reward: floats("reward"),
             terminated: floats("terminated"),
+            lengths: floats("mask").chunks(t).map(|mask| mask.iter().sum::<f32>() as usize + 1).collect(),
             mask: floats("mask"),
         }
     }
@@ -159,10 +160,9 @@ fn gru_sequences_and_their_gradients() {
     let zeros = |len: usize| Tensor::zeros(len, DType::F64, &Device::Cpu).expect("zeros");
     let one = Tensor::eye(gates, DType::F64, &Device::Cpu).expect("a matrix");
     let output = (zeros(hidden).reshape((1, hidden)).expect("a row"), zeros(1));
-    let weights =
-        Weights { input: (&one, &zeros(gates)), hidden: (&w, &b), output: (&output.0, &output.1) };
+    let weights = Weights { input: (&one, &zeros(gates)), hidden: (&w, &b), output: (&output.0, &output.1) };
     let x_rows = x.unsqueeze(2).expect("one agent");
-    let (hidden, _) = recurrent(&x_rows, weights, None).expect("the shapes fit");
+    let (hidden, _) = recurrent(&x_rows, weights, None, None).expect("the shapes fit");
     let hidden = hidden.squeeze(2).expect("one agent");
     let loss = (hidden * oracle.tensor("out_weights")).and_then(|v| v.sum_all()).expect("a scalar");
     let want = oracle.get("loss")[0];

@@ -141,7 +141,7 @@ fn utilities(
         seat.frame.state.iter().enumerate().for_each(|(column, &value)| state.push(column, value));
         state.end_row();
     }
-    let span = Span { episodes: seats.len(), frames: 1, agents: n };
+    let span = Span { episodes: seats.len(), frames: 1, agents: n, lengths: None };
     let unroll = scheme.unroll(network, &x.build(), &state.build(), span, hidden.as_ref())?;
     *hidden = Some(unroll.hidden.squeeze(1)?.detach());
     unroll.q.flatten_all()?.to_dtype(candle_core::DType::F64)?.to_vec1()

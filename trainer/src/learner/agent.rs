@@ -9,16 +9,18 @@ use crate::nn::params::linear_params;
 
 /// How many rows a span of frames has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct Span<'a> {
     /// B, episodes.
     pub episodes: usize,
-    /// Frames of each.
+    /// Frames of each, padding included.
     pub frames: usize,
     /// N
     pub agents: usize,
+    /// Frames of each that exist; `None` where all do. Padding costs nothing and comes out as zeros.
+    pub lengths: Option<&'a [usize]>,
 }
 
-impl Span {
+impl Span<'_> {
     /// B·T·N
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -83,8 +85,8 @@ impl Agent {
     ///
     /// # Errors
     /// If the input does not have the span's rows.
-    pub fn unroll(&self, input: &Input<'_>, span: Span, start: Option<&Tensor>) -> Result<Unroll> {
-        let Span { episodes, frames, agents } = span;
+    pub fn unroll(&self, input: &Input<'_>, span: Span<'_>, start: Option<&Tensor>) -> Result<Unroll> {
+        let Span { episodes, frames, agents, lengths } = span;
         let (w, b) = &self.fc1;
         let features = match input {
             Input::Dense(x) => linear(x, w, b, Activation::Relu)?,
@@ -96,7 +98,7 @@ impl Agent {
             hidden: (&self.hidden_gates.0, &self.hidden_gates.1),
             output: (&self.fc2.0, &self.fc2.1),
         };
-        let (hidden, q) = recurrent(&rows, weights, start)?;
+        let (hidden, q) = recurrent(&rows, weights, start, lengths)?;
         Ok(Unroll { block: None, features, hidden, q })
     }
 }

@@ -86,7 +86,7 @@ impl Fusion {
         x: &Sparse,
         source: &Sparse,
         share: usize,
-        span: Span,
+        span: Span<'_>,
         start: Option<&Tensor>,
     ) -> Result<Unroll> {
         let h = sparse_linear(x, &self.hyper.0, &self.hyper.1, Activation::Relu)?;

@@ -53,7 +53,13 @@ impl Ggn {
     ///
     /// # Errors
     /// If the rows do not fit the span.
-    pub fn unroll(&self, x: &Sparse, state: &Sparse, span: Span, start: Option<&Tensor>) -> Result<Unroll> {
+    pub fn unroll(
+        &self,
+        x: &Sparse,
+        state: &Sparse,
+        span: Span<'_>,
+        start: Option<&Tensor>,
+    ) -> Result<Unroll> {
         match self {
             Self::Personalised(fusion) => fusion.unroll(x, state, span.agents, span, start),
             Self::Raw(agent) => agent.unroll(&Input::Sparse(&with_ids(state, span.agents)), span, start),

@@ -32,7 +32,7 @@ impl Lpn {
     ///
     /// # Errors
     /// If the rows do not fit the span.
-    pub fn unroll(&self, x: &Sparse, span: Span, start: Option<&Tensor>) -> Result<Unroll> {
+    pub fn unroll(&self, x: &Sparse, span: Span<'_>, start: Option<&Tensor>) -> Result<Unroll> {
         self.0.unroll(x, x, 1, span, start)
     }
 }

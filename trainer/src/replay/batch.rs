@@ -1,6 +1,7 @@
 //! Episodes as the learner wants them: padded to the longest, sparse, with a mask.
 
 use crate::env::EnvSpec;
+use crate::learner::agent::Span;
 use crate::nn::Sparse;
 use crate::nn::sparse::Builder;
 use crate::replay::Episode;
@@ -32,6 +33,8 @@ pub struct Batch {
     pub terminated: Vec<f32>,
     /// `[B, T]`, 1 where the step exists.
     pub mask: Vec<f32>,
+    /// `[B]`, frames that exist: one more than steps.
+    pub lengths: Vec<usize>,
 }
 
 /// I, the width of an agent's input: observation, one-hot of its last action, one-hot of its id.
@@ -78,6 +81,7 @@ impl Batch {
             reward: Vec::new(),
             terminated: Vec::new(),
             mask: Vec::new(),
+            lengths: episodes.iter().map(|episode| episode.len() + 1).collect(),
         };
         for episode in episodes {
             let length = episode.len();
@@ -118,6 +122,13 @@ impl Batch {
         batch.inputs = inputs.build();
         batch.state = state.build();
         batch
+    }
+
+    /// All frames, for a network to be unrolled over.
+    #[must_use]
+    pub fn span(&self) -> Span<'_> {
+        let lengths = Some(self.lengths.as_slice());
+        Span { episodes: self.episodes, frames: self.steps + 1, agents: self.agents, lengths }
     }
 
     /// How many steps exist.

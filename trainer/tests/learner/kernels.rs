@@ -60,7 +60,8 @@ fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
         let (wo, bo) = (part(&[a, h])?, part(&[a])?);
         let first = part(&[b, n, h])?;
         let weights = Weights { input: (&wi, &bi), hidden: (&wh, &bh), output: (&wo, &bo) };
-        for start in [None, Some(first.as_tensor())] {
+        let lengths: Vec<usize> = (0..b).map(|episode| (7 * episode + 2) % (t + 1)).collect();
+        for (start, lengths) in [(None, None), (Some(first.as_tensor()), Some(lengths.as_slice()))] {
             let inputs = [
                 ("features", &features),
                 ("input weight", &wi),
@@ -72,7 +73,7 @@ fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
             ];
             let what = format!("recurrent of {h}, start {}", start.is_some());
             let loss = || {
-                let (hidden, output) = recurrent(&features, weights, start)?;
+                let (hidden, output) = recurrent(&features, weights, start, lengths)?;
                 weighed(&hidden)? + weighed(&output)?
             };
             check_gradients(&what, &inputs, loss)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use ddn_trainer::learner::agent::Span;
 use ddn_trainer::learner::edm::{DistillConfig, FeaturesLoss, distillation};
 use ddn_trainer::learner::fusion::FusionConfig;
 use ddn_trainer::learner::ggn::{Ggn, StateInput};
@@ -16,12 +15,8 @@ use ddn_trainer::seed::{Draw, stream};
 use crate::differences::numbers;
 use crate::teams::{algorithms, batch, build, episodes, parameters, spec};
 
-fn span(batch: &Batch) -> Span {
-    Span { episodes: batch.episodes, frames: batch.steps + 1, agents: batch.agents }
-}
-
 fn utilities(scheme: &dyn Scheme, network: &str, batch: &Batch, state: &Sparse) -> Result<Vec<f64>> {
-    numbers(&scheme.unroll(network, &batch.inputs, state, span(batch), None)?.q)
+    numbers(&scheme.unroll(network, &batch.inputs, state, batch.span(), None)?.q)
 }
 
 /// A random order of `count` units.
@@ -139,8 +134,8 @@ fn distillation_moves_the_follower_alone() -> Result<()> {
             let sizes = (x, state, spec.n_agents, width);
             let ggn = Ggn::new(&leaders.builder(), &config, state_input, sizes, spec.n_actions())?;
             let lpn = Lpn::new(&followers.builder(), &config, x, width, spec.n_actions())?;
-            let leader = ggn.unroll(&batch.inputs, &batch.state, span(&batch), None)?;
-            let follower = lpn.unroll(&batch.inputs, span(&batch), None)?;
+            let leader = ggn.unroll(&batch.inputs, &batch.state, batch.span(), None)?;
+            let follower = lpn.unroll(&batch.inputs, batch.span(), None)?;
             let distill = DistillConfig { features_loss, ..DistillConfig::default() };
             let terms = distillation(&batch, &leader, &follower, &distill)?;
             assert_eq!(terms.len(), if state_input == StateInput::Raw { 2 } else { 3 });

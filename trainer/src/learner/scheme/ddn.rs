@@ -190,7 +190,7 @@ impl Ddn {
     ///
     /// Paper: arXiv 2502.03125, Algorithm 1, lines 17 to 27; `docs/paper.md`, reading 10.
     pub fn update_with(&mut self, batch: &Batch, draws: &[bool]) -> Result<Metrics, LearnError> {
-        let span = Span { episodes: batch.episodes, frames: batch.steps + 1, agents: batch.agents };
+        let span = batch.span();
         let (x, state) = (&batch.inputs, &batch.state);
         let mut metrics = Metrics::new();
 
@@ -250,7 +250,7 @@ impl Scheme for Ddn {
         network: &str,
         x: &Sparse,
         state: &Sparse,
-        span: Span,
+        span: Span<'_>,
         start: Option<&Tensor>,
     ) -> candle_core::Result<Unroll> {
         match network {

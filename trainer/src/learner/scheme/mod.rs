@@ -85,7 +85,7 @@ pub trait Scheme: Send {
         network: &str,
         x: &Sparse,
         state: &Sparse,
-        span: Span,
+        span: Span<'_>,
         start: Option<&Tensor>,
     ) -> candle_core::Result<Unroll>;
 

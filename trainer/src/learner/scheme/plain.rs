@@ -73,7 +73,7 @@ impl Scheme for Plain {
     }
 
     fn update(&mut self, batch: &Batch, _: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError> {
-        let span = Span { episodes: batch.episodes, frames: batch.steps + 1, agents: batch.agents };
+        let span = batch.span();
         let input = Input::Sparse(&batch.inputs);
         let online = self.agent.unroll(&input, span, None).during("agents")?;
         let slow = self.slow_agent.unroll(&input, span, None).during("slow agents")?;
@@ -90,7 +90,7 @@ impl Scheme for Plain {
         _: &str,
         x: &Sparse,
         _: &Sparse,
-        span: Span,
+        span: Span<'_>,
         start: Option<&Tensor>,
     ) -> candle_core::Result<Unroll> {
         self.agent.unroll(&Input::Sparse(x), span, start)

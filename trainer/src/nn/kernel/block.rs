@@ -82,6 +82,10 @@ impl Block {
                 if share > 1 {
                     let mut table = vec![T::ZERO; (m + 1) * d];
                     for (local, row) in rows.enumerate() {
+                        // Nothing times anything: only the shift is left.
+                        if this.0.rows.row(row).0.is_empty() {
+                            continue;
+                        }
                         this.table(row, w, &mut table);
                         let out = &mut out[local * share * d..][..share * d];
                         for row in out.chunks_exact_mut(d) {
@@ -181,6 +185,9 @@ impl Block {
         let mut turned = vec![T::ZERO; m * d];
         let mut dtable = vec![T::ZERO; (m + 1) * d];
         for (local, row) in rows.enumerate() {
+            if self.0.rows.row(row).0.is_empty() {
+                continue;
+            }
             let (h, grad) = (&h[local * share * m..][..share * m], &grad[local * share * d..][..share * d]);
             self.table(row, w, &mut table);
             for i in 0..m {

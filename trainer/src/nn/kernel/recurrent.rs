@@ -39,7 +39,8 @@ pub struct Weights<'a> {
 /// Runs all sequences of a batch: hidden states `[B, T, N, H]` and outputs `[B, T, N, A]`.
 ///
 /// `features` `[B, T, N, F]`; `start` `[B, N, H]` is where the hidden state begins (zeros if `None`;
-/// no gradient reaches it).
+/// no gradient reaches it). `lengths` `[B]` says how many steps of each sequence exist: those after
+/// them cost nothing, come out as zeros and receive no gradient.
 ///
 /// # Errors
 /// If the shapes disagree.
@@ -47,6 +48,7 @@ pub fn recurrent(
     features: &Tensor,
     weights: Weights<'_>,
     start: Option<&Tensor>,
+    lengths: Option<&[usize]>,
 ) -> Result<(Tensor, Tensor)> {
     let (b, t, n, f) = features.dims4()?;
     let (a, h) = weights.output.0.dims2()?;
@@ -61,11 +63,15 @@ pub fn recurrent(
     if start.as_ref().is_some_and(|start: &Vec<f64>| start.len() != b * n * h) {
         candle_core::bail!("recurrent: the first hidden state must be [{b}, {n}, {h}]");
     }
+    let lengths = lengths.map_or_else(|| vec![t; b], <[usize]>::to_vec);
+    if lengths.len() != b || lengths.iter().any(|&length| length > t) {
+        candle_core::bail!("recurrent: {} lengths for {b} sequences of up to {t} steps", lengths.len());
+    }
     // One tensor of all weights: an operation of candle takes three tensors at most.
     let flat = parts.iter().map(|part| part.flatten_all()).collect::<Result<Vec<_>>>()?;
     let flat = Tensor::cat(&flat, 0)?;
     let keep = features.track_op() || flat.track_op();
-    let op = Recurrent { dims: Dims { b, t, n, f, h, a }, start, keep, kept: Mutex::new(None) };
+    let op = Recurrent { dims: Dims { b, t, n, f, h, a }, start, lengths, keep, kept: Mutex::new(None) };
     let both = features.contiguous()?.apply_op2(&flat, op)?;
     Ok((both.narrow(3, 0, h)?, both.narrow(3, h, a)?.contiguous()?))
 }
@@ -123,6 +129,8 @@ struct Turned<T> {
 struct Recurrent {
     dims: Dims,
     start: Option<Vec<f64>>,
+    /// Steps of each sequence that exist.
+    lengths: Vec<usize>,
     /// Whether a backward pass may follow.
     keep: bool,
     /// r, z, n and W_hn h + b_hn of every row, `[B, T, N, 4H]`.
@@ -171,22 +179,25 @@ impl Recurrent {
             let kept = parts[index].lock().ok().and_then(|mut part| part.take()).unwrap_or_default();
             let features = &features[dims.row(episodes.start, 0) * f..dims.row(episodes.end, 0) * f];
             let mut last = self.first::<T>(&episodes);
-            let (count, last) = (episodes.len(), last.as_mut_slice());
-            vectorised!(<T>(dims: Dims, count: usize, features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], both: &mut [T]) {
-                let Dims { t, n, f, h, a, .. } = dims;
-                let (rows, wide) = (count * n, dims.wide());
-                let mut x = vec![T::ZERO; rows * f];
-                let mut gates = vec![T::ZERO; rows * 3 * h];
-                let mut recurrent = vec![T::ZERO; rows * 3 * h];
-                let mut output = vec![T::ZERO; rows * wide];
-                for step in 0..t {
-                    for (episode, x) in x.chunks_exact_mut(n * f).enumerate() {
+            let (lengths, last) = (&self.lengths[episodes], last.as_mut_slice());
+            vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], both: &mut [T]) {
+                let Dims { n, f, h, a, .. } = dims;
+                let (most, wide) = (lengths.len() * n, dims.wide());
+                let mut x = vec![T::ZERO; most * f];
+                let mut gates = vec![T::ZERO; most * 3 * h];
+                let mut recurrent = vec![T::ZERO; most * 3 * h];
+                let mut output = vec![T::ZERO; most * wide];
+                let mut running: Vec<usize> = (0..lengths.len()).collect();
+                for step in 0..lengths.iter().copied().max().unwrap_or(0) {
+                    still_running(&mut running, lengths, step, last, n * h);
+                    let rows = running.len() * n;
+                    for (&episode, x) in running.iter().zip(x.chunks_exact_mut(n * f)) {
                         x.copy_from_slice(&features[dims.row(episode, step) * f..][..n * f]);
                     }
                     affine((rows, 3 * h, f), &x, &turned.input, input_bias, &mut gates);
                     affine((rows, 3 * h, h), last, &turned.hidden, hidden_bias, &mut recurrent);
                     for inner in 0..rows {
-                        let row = dims.row(inner / n, step) + inner % n;
+                        let row = dims.row(running[inner / n], step) + inner % n;
                         let keep =
                             if kept.is_empty() { None } else { Some(&mut kept[row * 4 * h..][..4 * h]) };
                         cell(
@@ -198,7 +209,7 @@ impl Recurrent {
                     }
                     affine((rows, wide, h), last, &turned.output, &turned.output_bias, &mut output);
                     for inner in 0..rows {
-                        let row = dims.row(inner / n, step) + inner % n;
+                        let row = dims.row(running[inner / n], step) + inner % n;
                         let both = &mut both[row * (h + a)..][..h + a];
                         both[..h].copy_from_slice(&last[inner * h..][..h]);
                         both[h..].copy_from_slice(&output[inner * wide..][..a]);
@@ -239,10 +250,10 @@ impl Recurrent {
             let episodes = shard(b, index);
             let first = self.first::<T>(&episodes);
             let mut sums = vec![T::ZERO; flat.len()];
-            let (count, from) = (episodes.len(), dims.row(episodes.start, 0));
+            let (from, lengths) = (dims.row(episodes.start, 0), &self.lengths[episodes]);
             let (first, to) = (first.as_slice(), sums.as_mut_slice());
-            vectorised!(<T>(dims: Dims, count: usize, from: usize, first: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
-                backward_shard(dims, (count, from), first, past, flat, dx, to);
+            vectorised!(<T>(dims: Dims, lengths: &[usize], from: usize, first: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
+                backward_shard(dims, (lengths, from), first, past, flat, dx, to);
             });
             sums
         });
@@ -323,35 +334,38 @@ fn weight_grads<T: Real>(
     add_rows(&d[..rows * out], db);
 }
 
-/// Backwards in time through `count` episodes, the first of which begins at row `from`.
+/// Backwards in time through the sequences of these `lengths`, the first of which begins at row `from`.
 #[inline(always)]
 fn backward_shard<T: Real>(
     dims: Dims,
-    (count, from): (usize, usize),
+    (lengths, from): (&[usize], usize),
     first: &[T],
     past: &Past<'_, T>,
     flat: &[T],
     dx: &mut [T],
     to: &mut [T],
 ) {
-    let Dims { t, n, f, h, a, .. } = dims;
+    let Dims { n, f, h, a, .. } = dims;
     let [input, _, hidden, _, output, _] = dims.split(flat);
-    let rows = count * n;
-    if rows == 0 {
-        return;
-    }
-    let mut collected = Collected::new(dims, ROWS.next_multiple_of(rows));
-    let mut carry = vec![T::ZERO; rows * h];
-    let mut dhidden = vec![T::ZERO; rows * h];
-    let mut dstep = vec![T::ZERO; rows * f];
-    for step in (0..t).rev() {
+    let most = lengths.len() * n;
+    let mut collected = Collected::new(dims, ROWS + most);
+    let mut carry = vec![T::ZERO; most * h];
+    let mut dhidden = vec![T::ZERO; most * h];
+    let mut dstep = vec![T::ZERO; most * f];
+    // Backwards, sequences join; they stay in the order in which they came.
+    let mut running: Vec<usize> = Vec::new();
+    for step in (0..lengths.iter().copied().max().unwrap_or(0)).rev() {
+        let joining = (0..lengths.len()).filter(|&episode| lengths[episode] == step + 1);
+        running.extend(joining);
+        let rows = running.len() * n;
         let at = collected.rows;
         for inner in 0..rows {
-            let row = from + dims.row(inner / n, step) + inner % n;
+            let (episode, agent) = (running[inner / n], inner % n);
+            let row = from + dims.row(episode, step) + agent;
             let place = at + inner;
             let (grad, both) = (&past.grad[row * (h + a)..][..h + a], &past.both[row * (h + a)..][..h]);
             let before = if step == 0 {
-                &first[inner * h..][..h]
+                &first[(episode * n + agent) * h..][..h]
             } else {
                 &past.both[(row - n) * (h + a)..][..h]
             };
@@ -364,7 +378,7 @@ fn backward_shard<T: Real>(
         let doutput = &collected.doutput[at * a..][..rows * a];
         gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
         for inner in 0..rows {
-            let row = from + dims.row(inner / n, step) + inner % n;
+            let row = from + dims.row(running[inner / n], step) + inner % n;
             let place = at + inner;
             cell_backward(
                 &past.kept[row * 4 * h..][..4 * h],
@@ -378,10 +392,11 @@ fn backward_shard<T: Real>(
         let across = Strides { row: 3 * h, col: 1 };
         let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
         gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
+        let dstep = &mut dstep[..rows * f];
         dstep.fill(T::ZERO);
         let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];
-        gemm((rows, f, 3 * h), dgates, across, input, &mut dstep);
-        for (episode, dstep) in dstep.chunks_exact(n * f).enumerate() {
+        gemm((rows, f, 3 * h), dgates, across, input, dstep);
+        for (&episode, dstep) in running.iter().zip(dstep.chunks_exact(n * f)) {
             dx[dims.row(episode, step) * f..][..n * f].copy_from_slice(dstep);
         }
         collected.rows += rows;
@@ -392,10 +407,33 @@ fn backward_shard<T: Real>(
     collected.add_to(dims, to);
 }
 
+/// Takes the sequences that have ended by `step` out of `running`, and their rows of `width` numbers
+/// out of `rows`, which move together.
+#[inline(always)]
+fn still_running<T: Real>(
+    running: &mut Vec<usize>,
+    lengths: &[usize],
+    step: usize,
+    rows: &mut [T],
+    width: usize,
+) {
+    let mut to = 0;
+    for from in 0..running.len() {
+        if step < lengths[running[from]] {
+            if to < from {
+                running[to] = running[from];
+                rows.copy_within(from * width..(from + 1) * width, to * width);
+            }
+            to += 1;
+        }
+    }
+    running.truncate(to);
+}
+
 /// `y = x w + b` for `x` `[m, k]`, `w` `[k, n]`.
 #[inline(always)]
 fn affine<T: Real>((m, n, k): (usize, usize, usize), x: &[T], w: &[T], b: &[T], y: &mut [T]) {
-    for row in y.chunks_exact_mut(n) {
+    for row in y[..m * n].chunks_exact_mut(n) {
         row.copy_from_slice(b);
     }
     gemm((m, n, k), x, Strides { row: k, col: 1 }, w, y);
@@ -415,12 +453,10 @@ impl CustomOp2 for Recurrent {
     ) -> Result<(CpuStorage, Shape)> {
         let Dims { b, t, n, h, a, .. } = self.dims;
         let out = match features {
-            CpuStorage::F64(_) => f64::to_cpu_storage_owned(
-                self.forward::<f64>(elements(features, lf)?, elements(flat, lw)?),
-            ),
-            _ => f32::to_cpu_storage_owned(
-                self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?),
-            ),
+            CpuStorage::F64(_) => {
+                f64::to_cpu_storage_owned(self.forward::<f64>(elements(features, lf)?, elements(flat, lw)?))
+            }
+            _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?)),
         };
         Ok((out, (b, t, n, h + a).into()))
     }
