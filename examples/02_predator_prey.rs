@@ -78,10 +78,8 @@ fn main() -> anyhow::Result<()> {
     let show = |name: &str, score: &eval::Score| {
         println!("{name:<8} {:>6.2} ± {:.2}  {:>5.1} steps", score.mean, score.interval, score.length);
     };
-    println!(
-        "\n{EPISODES} episodes, greedy: return and length; best possible {:?}",
-        envs[0].spec().best_return
-    );
+    let best = envs[0].spec().best_return.map_or_else(|| "unknown".to_owned(), |best| best.to_string());
+    println!("\n{EPISODES} episodes, greedy: return and length; best possible {best}");
     let mut scores = Vec::new();
     for network in run.scheme().networks() {
         let score = eval::greedy(run.scheme(), network, &mut envs, which)?;

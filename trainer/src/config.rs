@@ -190,8 +190,13 @@ impl ExperimentConfig {
         // The text itself first, so that a message shows the line.
         let _: Self = toml::from_str(text).map_err(parse)?;
         let mut table: Table = toml::from_str(text).map_err(parse)?;
-        for text in overrides {
-            set(&mut table, text)?;
+        if !overrides.is_empty() {
+            // Where the text leaves a table out, an override changes one key of its default.
+            let defaults = Self::from_text(text, origin, &[])?.to_text()?;
+            let defaults: Table = toml::from_str(&defaults).map_err(parse)?;
+            for text in overrides {
+                set(&mut table, text, &defaults)?;
+            }
         }
         let config: Self = table.try_into().map_err(|source| ConfigError::Parse {
             origin: format!("{origin} with --set"),
@@ -210,20 +215,26 @@ impl ExperimentConfig {
         };
         check(self.device == "cpu", "device", "only \"cpu\" is supported in this version")?;
         check(self.t_max > 0, "t_max", "must be at least 1")?;
-        check(self.rollout.envs > 0, "rollout.envs", "must be at least 1")?;
+        check(self.threads <= 1024, "threads", "must be at most 1024")?;
+        check((1..=4096).contains(&self.rollout.envs), "rollout.envs", "must be in 1..=4096")?;
         for (key, value) in [("start", self.rollout.epsilon_start), ("finish", self.rollout.epsilon_finish)] {
             check((0.0..=1.0).contains(&value), &format!("rollout.epsilon_{key}"), "must be in 0..=1")?;
         }
-        check(self.replay.batch > 0, "replay.batch", "must be at least 1")?;
+        check((1..=65_536).contains(&self.replay.batch), "replay.batch", "must be in 1..=65536")?;
         check(
             self.replay.capacity >= self.replay.batch,
             "replay.capacity",
             "must be at least replay.batch, or learning never starts",
         )?;
         let ratio = self.learner.updates_per_episode;
-        check(ratio > 0.0 && ratio.is_finite(), "learner.updates_per_episode", "must be above 0")?;
+        check(
+            ratio > 0.0 && ratio <= 1000.0,
+            "learner.updates_per_episode",
+            "must be above 0 and at most 1000",
+        )?;
         check((0.0..=1.0).contains(&self.learner.gamma), "learner.gamma", "must be in 0..=1")?;
-        check(self.learner.clip > 0.0, "learner.clip", "must be above 0")?;
+        let clip = self.learner.clip;
+        check(clip > 0.0 && clip.is_finite(), "learner.clip", "must be a number above 0")?;
         check(self.learner.target_interval > 0, "learner.target_interval", "must be at least 1")?;
         check(self.eval.interval > 0, "eval.interval", "must be at least 1")?;
         check(self.eval.episodes > 0, "eval.episodes", "must be at least 1")?;
@@ -231,6 +242,30 @@ impl ExperimentConfig {
         check(self.checkpoint.interval > 0, "checkpoint.interval", "must be at least 1")?;
         check(self.checkpoint.keep > 0, "checkpoint.keep", "must be at least 1")?;
         Ok(self)
+    }
+
+    /// Refuses a `config.toml` that was changed since the checkpoint `saved` was written. What
+    /// changes no result, `threads` and `checkpoint.keep`, may differ.
+    ///
+    /// # Errors
+    /// Names the tables that differ.
+    pub fn must_be(&self, saved: &Self) -> Result<(), ConfigError> {
+        let mut given = self.clone();
+        given.threads = saved.threads;
+        given.checkpoint.keep = saved.checkpoint.keep;
+        if given == *saved {
+            return Ok(());
+        }
+        let table = |config: &Self| Table::try_from(config).unwrap_or_default();
+        let (given, saved) = (table(&given), table(saved));
+        let names: Vec<_> = given.keys().filter(|key| given.get(*key) != saved.get(*key)).cloned().collect();
+        Err(ConfigError::value(
+            "config.toml",
+            format!(
+                "{} differ from those of the checkpoint; put them back, or train anew in another directory",
+                names.join(", ")
+            ),
+        ))
     }
 
     /// Scheme and mixer, as `ddn+qmix`.
@@ -271,7 +306,10 @@ impl ExperimentConfig {
 }
 
 /// Applies `a.b=c` to a table; the value is TOML, or a string where it is none.
-fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
+///
+/// Tables that are missing on the way come from `defaults`. Another `kind` starts its table anew:
+/// the keys of the one before mean nothing to it.
+fn set(table: &mut Table, text: &str, defaults: &Table) -> Result<(), ConfigError> {
     let (path, value) = text.split_once('=').ok_or_else(|| ConfigError::Override(text.to_owned()))?;
     let value = toml::from_str::<Table>(&format!("v = {value}"))
         .ok()
@@ -281,12 +319,17 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
     let Some(last) = keys.pop().filter(|key| !key.is_empty()) else {
         return Err(ConfigError::Override(text.to_owned()));
     };
-    let mut table = table;
+    let (mut table, mut defaults) = (table, Some(defaults));
     for key in keys {
-        let entry = table.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        defaults = defaults.and_then(|defaults| defaults.get(key)?.as_table());
+        let missing = || Value::Table(defaults.cloned().unwrap_or_default());
+        let entry = table.entry(key).or_insert_with(missing);
         table = entry
             .as_table_mut()
             .ok_or_else(|| ConfigError::value(path, format!("\"{key}\" is not a table")))?;
+    }
+    if last == "kind" && table.get(last).is_some_and(|kind| *kind != value) {
+        table.clear();
     }
     table.insert(last.to_owned(), value);
     Ok(())
@@ -321,6 +364,24 @@ mod tests {
     }
 
     #[test]
+    fn an_override_changes_one_key_of_a_default_table_and_another_kind_starts_anew() {
+        let config = load(&["scheme.lpn_optimiser.lr=0.25"]).expect("adam has that key");
+        let optimiser = config.scheme["lpn_optimiser"].as_table().expect("a table");
+        assert_eq!((optimiser["kind"].as_str(), optimiser["lr"].as_float()), (Some("adam"), Some(0.25)));
+        let config = load(&["mixer.embed=16", "mixer.kind=vdn"]).expect("vdn has no keys");
+        assert_eq!(config.mixer.len(), 1);
+    }
+
+    #[test]
+    fn a_config_that_was_edited_is_refused_by_name() {
+        let saved = load(&[]).expect("it is whole");
+        let edited = load(&["t_max=20", "learner.gamma=0.5"]).expect("valid values");
+        let message = edited.must_be(&saved).expect_err("two keys differ").to_string();
+        assert!(message.contains("learner, t_max"), "{message}");
+        load(&["threads=1", "checkpoint.keep=9"]).expect("valid").must_be(&saved).expect("no result differs");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (given, want) in [
             ("t_mx=3", "t_mx"),
@@ -330,6 +391,19 @@ mod tests {
             ("mixer.kind=qmax", "vdn, qmix"),
             ("device=cuda", "only \"cpu\""),
             ("replay.batch=0", "replay.batch"),
+            ("mixer.embed=0", "embed"),
+            ("mixer.hyper=1000000", "hyper"),
+            ("rollout.envs=1000000", "rollout.envs"),
+            ("threads=1000000", "threads"),
+            ("learner.updates_per_episode=1e9", "updates_per_episode"),
+            ("scheme.width=1000000000", "scheme.width"),
+            ("scheme.distill.q=-1.0", "scheme.distill.q"),
+            ("scheme.distill.temperature=nan", "scheme.distill.temperature"),
+            ("scheme.idm.coefficient=nan", "scheme.idm.coefficient"),
+            ("scheme.ggn.scale=1e300", "scheme.ggn.scale"),
+            ("scheme.lpn_optimiser.lr=nan", "scheme.lpn_optimiser.lr"),
+            ("scheme.ggn_optimiser.alpha=2.0", "scheme.ggn_optimiser.alpha"),
+            ("scheme.idm.optimiser.beta1=1.0", "scheme.idm.optimiser.beta1"),
             ("rollout=3", "rollout"),
             ("noequals", "a.b=value"),
         ] {

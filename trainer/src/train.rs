@@ -82,17 +82,24 @@ impl Run {
     /// # Errors
     /// If the directory is in use or the config cannot be built.
     pub fn create(config: ExperimentConfig, dir: &Path) -> Result<Self, TrainError> {
+        // All that can be wrong with the config, before anything is made.
+        let built = (build_scheme(&config)?, build_envs(&config, config.rollout.envs)?);
+        if dir.join(CONFIG).exists() {
+            return Err(TrainError::Exists { dir: dir.to_owned() });
+        }
         let store = Store::open(dir, config.checkpoint.keep)?;
         if dir.join(CONFIG).exists() {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
-        Self::begin(config, store)
+        Self::begin(config, built, store)
     }
 
     /// The first files of a run. From the config on, the directory holds a run to be resumed.
-    fn begin(config: ExperimentConfig, store: Store) -> Result<Self, TrainError> {
-        let scheme = build_scheme(&config)?;
-        let envs = build_envs(&config, config.rollout.envs)?;
+    fn begin(
+        config: ExperimentConfig,
+        (scheme, envs): (Box<dyn Scheme>, Vec<Box<dyn Env>>),
+        store: Store,
+    ) -> Result<Self, TrainError> {
         store.write_file(CONFIG, config.to_text()?.as_bytes())?;
         let recorder = Recorder::create(store.dir())?;
         let mut run = Self {
@@ -124,9 +131,11 @@ impl Run {
             for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
                 store.remove_file(log)?;
             }
-            return Self::begin(saved, store);
+            let built = (build_scheme(&saved)?, build_envs(&saved, saved.rollout.envs)?);
+            return Self::begin(saved, built, store);
         };
         let state = State::from_files(&path, &files)?;
+        saved.must_be(&state.config)?;
         let mut scheme = build_scheme(&state.config)?;
         state.restore(&mut *scheme)?;
         let envs = build_envs(&state.config, state.config.rollout.envs)?;
@@ -145,10 +154,19 @@ impl Run {
     pub fn train(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
         progress.start(self.counters.t_env, self.config.t_max);
         let began = (Instant::now(), self.counters.t_env);
-        while self.counters.t_env < self.config.t_max {
-            self.collect()?;
-            for _ in 0..self.updates_due() {
+        // A run that was stopped between two updates goes on with those that are due.
+        while self.counters.t_env < self.config.t_max || self.updates_due() > 0 {
+            if self.updates_due() == 0 {
+                self.collect()?;
+            }
+            while self.updates_due() > 0 {
                 self.learn()?;
+                if self.updates_due() > 0
+                    && let Some(stop) = signals.stop()
+                {
+                    self.save()?;
+                    return Ok(Outcome::Stopped(stop));
+                }
             }
             // Counted before the test, whose checkpoint of a new best then is the one that is due.
             let due = self.counters.t_env >= self.counters.next_checkpoint;
@@ -263,10 +281,10 @@ impl Run {
     }
 
     fn show(&self, progress: &Progress) {
-        let mean = |name: &str| {
-            self.counters.means.get(name).map_or(0.0, |&(sum, count)| f64::from_bits(sum) / count as f64)
-        };
-        progress.update(self.counters.t_env, &[("train return", mean("train_return"))]);
+        let mean = |&(sum, count): &(u64, u64)| f64::from_bits(sum) / count as f64;
+        let returns = self.counters.means.get("train_return").map(mean);
+        let values: Vec<_> = returns.into_iter().map(|value| ("train return", value)).collect();
+        progress.update(self.counters.t_env, &values);
     }
 
     /// Adds to the mean of `name` since the last record.

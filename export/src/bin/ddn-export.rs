@@ -63,7 +63,7 @@ struct Export {
     )]
     engines: Vec<String>,
     /// Write N recorded agent episodes as well, for a replay on a device.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
     record: u32,
     /// Print one JSON object instead of text.
     #[arg(long)]

@@ -141,13 +141,36 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("ddn-train: {error:#}");
+            eprintln!("ddn-train: {}", chain(&error));
             ExitCode::from(exit_code(&error))
         }
     }
 }
 
+/// The error and its causes, leaving out those that the text before them has quoted already.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    text
+}
+
+/// A reader of our output that leaves, as `head` does, ends the program, as is the custom of the
+/// shell. Training goes on without one: it has a run to save.
+fn leave_with_the_reader(command: &Command) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    if !matches!(command, Command::Train { .. } | Command::Resume { .. }) {
+        let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always)?;
+    }
+    Ok(())
+}
+
 fn run(command: Command) -> anyhow::Result<u8> {
+    leave_with_the_reader(&command)?;
     let stopped = match command {
         Command::Train { config, set, out, json } => train::train(&config, &set, out, json)?,
         Command::Resume { run, json } => train::resume(&run, json)?,

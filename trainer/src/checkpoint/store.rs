@@ -103,6 +103,12 @@ fn update_of(file_name: &str) -> Option<u64> {
     (name(update) == file_name).then_some(update)
 }
 
+/// Whether a [`Store`] gives its temporary files such a name: `.tmp-`, process, purpose.
+fn is_temporary(file_name: &str) -> bool {
+    let rest = file_name.strip_prefix(TEMPORARY).and_then(|rest| rest.split_once('-'));
+    rest.is_some_and(|(process, purpose)| process.parse::<u32>().is_ok() && !purpose.is_empty())
+}
+
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
     let path = path.to_owned();
     move |source| CheckpointError::Io { doing, path, source }
@@ -482,17 +488,23 @@ impl Store {
         self.disk.remove(&temporary)
     }
 
+    /// Removes, or puts back, what a killed process left; names of any other kind are not touched.
     fn sweep(&self) -> Result<()> {
         for name in names(&self.dir)? {
             let path = self.dir.join(&name);
-            if name.starts_with(TEMPORARY) {
+            let replaced = name.strip_prefix(REPLACED).filter(|original| update_of(original).is_some());
+            if is_temporary(&name) {
                 self.disk.remove(&path)?;
-            } else if let Some(original) = name.strip_prefix(REPLACED).map(|name| self.dir.join(name)) {
+            } else if let Some(original) = replaced.map(|name| self.dir.join(name)) {
                 if open(&original).is_ok() {
                     self.disk.remove(&path)?;
-                } else {
-                    self.put(&path, &original)?;
+                    continue;
                 }
+                if original.exists() {
+                    self.discard(&original)?;
+                }
+                self.disk.rename(&path, &original)?;
+                self.disk.sync_dir(&self.dir)?;
             }
         }
         Ok(())

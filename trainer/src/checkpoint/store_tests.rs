@@ -111,6 +111,34 @@ fn leftovers_are_swept() {
     assert_eq!(newest_update(dir.path()), 1);
 }
 
+#[test]
+fn what_others_put_into_the_folder_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [".tmp-thesis", ".tmp-", ".tmp-1-", ".old-notes", ".old-ckpt_1", "notes"] {
+        fs::write(dir.path().join(name), "precious").unwrap();
+    }
+    let before = names(dir.path()).unwrap();
+    Store::open(dir.path(), 1).unwrap();
+    let mut after = names(dir.path()).unwrap();
+    assert!(after.remove(LOCK));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn one_put_aside_takes_the_place_of_a_damaged_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Store::open(dir.path(), 1).unwrap().save(1, &files(1), None).unwrap();
+    let aside = dir.path().join(".old-ckpt_0000000001");
+    fs::create_dir(&aside).unwrap();
+    for name in names(&path).unwrap() {
+        fs::copy(path.join(&name), aside.join(&name)).unwrap();
+    }
+    fs::write(path.join("model"), "torn").unwrap();
+    let store = Store::open(dir.path(), 1).unwrap();
+    assert_eq!(store.newest().unwrap().expect("it is back"), (path, sorted(files(1))));
+    assert!(!aside.exists());
+}
+
 /// Calls `check` after each way of damaging one file of the checkpoint at `path`.
 fn damage(path: &Path, check: impl Fn(&str)) {
     for name in names(path).unwrap() {

@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::bail;
-
 use super::set_threads;
 use crate::checkpoint::Checkpoint;
 use crate::env::Env;
+use crate::error::{ConfigError, TrainError};
 use crate::eval;
 use crate::rollout::{Plan, Player, play};
+
+/// The newest checkpoint of a run, or the one at `run` itself.
+fn open(run: &Path) -> anyhow::Result<Checkpoint> {
+    if !run.exists() {
+        return Err(TrainError::NoRun { dir: run.to_owned() }.into());
+    }
+    Ok(Checkpoint::open(run)?)
+}
 
 /// The network that was asked for, or the one that ships.
 fn pick<'n>(networks: &[&'n str], asked: Option<&str>) -> anyhow::Result<&'n str> {
@@ -16,7 +23,10 @@ fn pick<'n>(networks: &[&'n str], asked: Option<&str>) -> anyhow::Result<&'n str
         None => Ok(networks[networks.len() - 1]),
         Some(name) => match networks.iter().find(|network| **network == name) {
             Some(network) => Ok(network),
-            None => bail!("this run has no network \"{name}\"; it has: {}", networks.join(", ")),
+            None => {
+                let reason = format!("this run has no network \"{name}\"; it has: {}", networks.join(", "));
+                Err(ConfigError::value("--network", reason).into())
+            }
         },
     }
 }
@@ -33,7 +43,7 @@ pub fn evaluate(
     seed: u64,
     json: bool,
 ) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(run)?;
+    let checkpoint = open(run)?;
     set_threads(checkpoint.config())?;
     let scheme = checkpoint.scheme_built()?;
     let network = pick(scheme.networks(), network)?;
@@ -62,7 +72,7 @@ pub fn evaluate(
 /// If the run cannot be read or played.
 #[allow(clippy::print_stdout)]
 pub fn watch(run: &Path, network: Option<&str>, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
-    let checkpoint = Checkpoint::open(run)?;
+    let checkpoint = open(run)?;
     let scheme = checkpoint.scheme_built()?;
     let network = pick(scheme.networks(), network)?;
     let mut envs = checkpoint.envs(1)?;

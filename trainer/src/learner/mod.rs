@@ -12,10 +12,24 @@ pub mod td;
 
 use crate::error::ConfigError;
 
-/// Widths must be at least 1.
+/// The widest layer that can be asked for: far more than agents need, little enough to be allocated.
+const WIDEST: usize = 16_384;
+
+/// Widths are from 1 to [`WIDEST`].
 fn check_width(key: &str, width: usize) -> Result<(), ConfigError> {
-    if width == 0 {
-        return Err(ConfigError::value(key, "must be at least 1"));
+    if !(1..=WIDEST).contains(&width) {
+        return Err(ConfigError::value(key, format!("is {width}; give 1 to {WIDEST}")));
+    }
+    Ok(())
+}
+
+/// A finite number in `range`.
+fn check_number(key: &str, value: f64, range: std::ops::RangeInclusive<f64>) -> Result<(), ConfigError> {
+    if !range.contains(&value) {
+        return Err(ConfigError::value(
+            key,
+            format!("is {value}; give {} to {}", range.start(), range.end()),
+        ));
     }
     Ok(())
 }

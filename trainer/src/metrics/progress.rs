@@ -83,7 +83,8 @@ impl Progress {
             self.bar.set_message(text);
         } else if pace.shown.is_none_or(|shown| now - shown >= self.every) {
             pace.shown = Some(now);
-            let percent = 100.0 * t_env as f64 / pace.t_max.max(1) as f64;
+            // The last wave may go past the end.
+            let percent = 100.0 * (t_env as f64 / pace.t_max.max(1) as f64).min(1.0);
             self.note(&format!("{percent:5.1} %  {text}"));
         }
     }

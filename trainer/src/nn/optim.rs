@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kernel::{Read, Real, elements, vectorised};
 use super::params::{Params, Values};
+use crate::error::ConfigError;
 
 /// Which rule, with its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +58,33 @@ fn adam_eps() -> f64 {
 }
 
 impl OptimiserConfig {
+    /// Refuses constants that cannot work; `section` names the table.
+    ///
+    /// # Errors
+    /// Names the key and what it may be.
+    pub fn check(&self, section: &str) -> std::result::Result<(), ConfigError> {
+        let below = |key: &str, value: f64, limit: f64, what: &str| {
+            if value >= 0.0 && value < limit {
+                return Ok(());
+            }
+            Err(ConfigError::value(&format!("{section}.{key}"), format!("is {value}; {what}")))
+        };
+        let decay = |key: &str, value| below(key, value, 1.0, "give 0 or more, and less than 1");
+        let (lr, eps) = match *self {
+            Self::Rmsprop { lr, alpha, eps } => {
+                decay("alpha", alpha)?;
+                (lr, eps)
+            }
+            Self::Adam { lr, beta1, beta2, eps } => {
+                decay("beta1", beta1)?;
+                decay("beta2", beta2)?;
+                (lr, eps)
+            }
+        };
+        below("lr", lr, 1e3, "give 0 or more, and less than 1000")?;
+        below("eps", eps, 1e3, "give 0 or more, and less than 1000")
+    }
+
     /// RMSprop as PyMARL sets it, learning rate 5e-4.
     #[must_use]
     pub fn rmsprop() -> Self {
@@ -115,7 +143,8 @@ impl Optimiser {
         self.apply(&loss.backward()?)
     }
 
-    /// Like [`Optimiser::step`], with gradients at hand.
+    /// Like [`Optimiser::step`], with gradients at hand. Gives NaN where a finite gradient has moved
+    /// a parameter to what is no finite number.
     ///
     /// # Errors
     /// If a gradient has another type than its parameter.
@@ -157,6 +186,15 @@ impl Optimiser {
                     let root = 1.0 / (1.0 - beta2.powf(age)).sqrt();
                     var.inplace_op3(mean, square, &Move { lr, root, eps })?;
                 }
+            }
+        }
+        for (_, var) in &self.vars {
+            let square = match var.dtype() {
+                DType::F64 => sum_of_squares::<f64>(var)?,
+                _ => sum_of_squares::<f32>(var)?,
+            };
+            if !square.is_finite() {
+                return Ok(f64::NAN);
             }
         }
         Ok(norm)

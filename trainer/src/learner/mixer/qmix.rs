@@ -73,6 +73,10 @@ impl MixerKind for Qmix {
     fn new(config: &QmixConfig, shape: MixerShape, vb: &VarBuilder<'_>) -> Result<Self> {
         let MixerShape { agents, state, .. } = shape;
         let &QmixConfig { embed, hyper: width } = config;
+        for (key, width) in [("embed", embed), ("hyper", width)] {
+            crate::learner::check_width(key, width)
+                .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        }
         Ok(Self {
             w1: hyper(&vb.pp("w1"), state, width, agents * embed)?,
             b1: linear_params(&vb.pp("b1"), state, embed)?,

@@ -151,23 +151,26 @@ impl SchemeKind for Ddn {
 
 impl DdnConfig {
     fn check(&self) -> Result<(), ConfigError> {
-        let width = super::super::check_width;
+        let (width, number) = (super::super::check_width, super::super::check_number);
         for (name, config) in [("ggn", &self.ggn), ("lpn", &self.lpn)] {
             width(&format!("scheme.{name}.hidden"), config.hidden)?;
             width(&format!("scheme.{name}.hyper"), config.hyper)?;
-            if !config.scale.is_finite() {
-                return Err(ConfigError::value(&format!("scheme.{name}.scale"), "must be a finite number"));
-            }
+            number(&format!("scheme.{name}.scale"), config.scale, -1e3..=1e3)?;
         }
         width("scheme.width", self.width)?;
         width("scheme.idm.hidden", self.idm.hidden)?;
         width("scheme.idm.features", self.idm.features)?;
-        if !(0.0..=1.0).contains(&self.idm.mu) {
-            return Err(ConfigError::value("scheme.idm.mu", format!("{} is not in 0..=1", self.idm.mu)));
+        number("scheme.idm.mu", self.idm.mu, 0.0..=1.0)?;
+        number("scheme.idm.coefficient", self.idm.coefficient, 0.0..=1e6)?;
+        for (name, weight) in
+            [("block", self.distill.block), ("features", self.distill.features), ("q", self.distill.q)]
+        {
+            number(&format!("scheme.distill.{name}"), weight, 0.0..=1e6)?;
         }
-        if self.distill.temperature <= 0.0 {
-            return Err(ConfigError::value("scheme.distill.temperature", "must be above 0"));
-        }
+        number("scheme.distill.temperature", self.distill.temperature, 1e-3..=1e3)?;
+        self.ggn_optimiser.check("scheme.ggn_optimiser")?;
+        self.lpn_optimiser.check("scheme.lpn_optimiser")?;
+        self.idm.optimiser.check("scheme.idm.optimiser")?;
         if self.distill.features != 0.0 && self.ggn.hidden != self.lpn.hidden {
             return Err(ConfigError::value(
                 "scheme.lpn.hidden",

@@ -47,6 +47,8 @@ impl SchemeKind for Plain {
     fn new(config: PlainConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
         super::super::check_width("scheme.hidden", config.hidden)?;
         let spec = setting.spec;
+        crate::learner::check_width("scheme.hidden", config.hidden)?;
+        config.optimiser.check("scheme.optimiser")?;
         let build = |params: &Params| -> Result<(Agent, Box<dyn Mixer>), ConfigError> {
             let vb = params.builder();
             let agent = Agent::new(&vb.pp("agent"), input_dim(spec), config.hidden, spec.n_actions())
