@@ -46,7 +46,10 @@ fn describe_archive(bytes: &[u8]) -> Result<String, ExportError> {
 }
 
 fn describe_onnx(bytes: &[u8]) -> Result<String, ExportError> {
-    let model = onnx::decode(bytes)?;
+    let model = onnx::decode(bytes).map_err(|error| ExportError::Corrupt {
+        what: "this".into(),
+        reason: format!("neither a model file nor an ONNX file ({error})"),
+    })?;
     let graph = model.graph.unwrap_or_default();
     let mut text = format!("onnx, {} bytes, IR version {}", bytes.len(), model.ir_version);
     for set in &model.opset_import {

@@ -13,7 +13,8 @@ Equal to `ddn-train bench` on trainer/configs/predator_prey.toml (trainer/bench/
                         action and number among them) and 15 in a state; as many available actions and idle agents
 
 Not equal: ddn-train's time includes drawing episodes from a packed replay and padding them; here only the update is timed,
-and it starts from a batch in memory. There, sums skip zeros and rows that no loss counts.
+and it starts from a batch in memory. There, sums skip zeros and rows that no loss counts, and the IDM runs on the frame
+after the last step as well.
 It means to be the learner a careful PyTorch user would write: the recurrent layers run over whole sequences in one call,
 everything is laid out time first, targets are computed without a graph, the optimisers use their multi-tensor forms, and
 the generated weights are never built. Their product with the input has three equivalent formulations each; the default is

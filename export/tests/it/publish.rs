@@ -45,6 +45,16 @@ fn a_mismatch_leaves_the_folder_alone() {
 }
 
 #[test]
+fn one_place_that_is_taken_keeps_every_file_as_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("policy.onnx")).expect("a folder in the way");
+    let outputs = ["policy.safetensors", "policy.onnx"].map(|file_name| Output { file_name, bytes: vec![1] });
+    let error = publish(dir.path(), &outputs, &[]).expect_err("one of two cannot be written");
+    assert_eq!(error.exit_code(), 5);
+    assert_eq!(fs::read_dir(dir.path()).expect("is there").count(), 1);
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_an_io_error() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let error = publish(file.path(), &[], &[]).expect_err("is a file");
