@@ -281,9 +281,8 @@ impl Run {
     }
 
     fn show(&self, progress: &Progress) {
-        let mean = |&(sum, count): &(u64, u64)| f64::from_bits(sum) / count as f64;
-        let returns = self.counters.means.get("train_return").map(mean);
-        let values: Vec<_> = returns.into_iter().map(|value| ("train return", value)).collect();
+        let returns = self.counters.means.get("train_return");
+        let values: Vec<_> = returns.into_iter().map(|&sum| ("train return", mean(sum))).collect();
         progress.update(self.counters.t_env, &values);
     }
 
@@ -296,7 +295,7 @@ impl Run {
 
     fn take_means(&mut self) -> BTreeMap<String, f64> {
         let means = std::mem::take(&mut self.counters.means);
-        means.into_iter().map(|(name, (sum, count))| (name, f64::from_bits(sum) / count as f64)).collect()
+        means.into_iter().map(|(name, sum)| (name, mean(sum))).collect()
     }
 
     /// The networks as they are now.
@@ -322,6 +321,11 @@ impl Run {
     pub fn dir(&self) -> PathBuf {
         self.store.dir().to_owned()
     }
+}
+
+/// The mean that a sum, as bits, and its count stand for.
+fn mean((sum, count): (u64, u64)) -> f64 {
+    f64::from_bits(sum) / count as f64
 }
 
 /// The first multiple of `interval` after `t_env`.

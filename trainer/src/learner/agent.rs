@@ -16,7 +16,8 @@ pub struct Span<'a> {
     pub frames: usize,
     /// N
     pub agents: usize,
-    /// Frames of each that exist; `None` where all do. Padding costs nothing and comes out as zeros.
+    /// Frames of each that exist; `None` where all do. The recurrent part skips
+    /// padding, where hidden state and utilities are zeros.
     pub lengths: Option<&'a [usize]>,
 }
 

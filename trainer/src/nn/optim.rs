@@ -159,10 +159,7 @@ impl Optimiser {
             .collect::<Result<Vec<_>>>()?;
         let mut square = 0.0;
         for grad in &grads {
-            square += match grad.dtype() {
-                DType::F64 => sum_of_squares::<f64>(grad)?,
-                _ => sum_of_squares::<f32>(grad)?,
-            };
+            square += square_of(grad)?;
         }
         let norm = square.sqrt();
         if !norm.is_finite() {
@@ -189,11 +186,7 @@ impl Optimiser {
             }
         }
         for (_, var) in &self.vars {
-            let square = match var.dtype() {
-                DType::F64 => sum_of_squares::<f64>(var)?,
-                _ => sum_of_squares::<f32>(var)?,
-            };
-            if !square.is_finite() {
+            if !square_of(var)?.is_finite() {
                 return Ok(f64::NAN);
             }
         }
@@ -234,6 +227,14 @@ impl Optimiser {
         }
         self.steps = steps;
         Ok(())
+    }
+}
+
+/// Σ x² of a tensor, whichever type it has.
+fn square_of(tensor: &Tensor) -> Result<f64> {
+    match tensor.dtype() {
+        DType::F64 => sum_of_squares::<f64>(tensor),
+        _ => sum_of_squares::<f32>(tensor),
     }
 }
 

@@ -47,7 +47,6 @@ impl SchemeKind for Plain {
     fn new(config: PlainConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
         super::super::check_width("scheme.hidden", config.hidden)?;
         let spec = setting.spec;
-        crate::learner::check_width("scheme.hidden", config.hidden)?;
         config.optimiser.check("scheme.optimiser")?;
         let build = |params: &Params| -> Result<(Agent, Box<dyn Mixer>), ConfigError> {
             let vb = params.builder();
