@@ -5,6 +5,8 @@
 //! multiply-adds, whatever the blocking: the bits depend on neither the block sizes nor the
 //! vector width.
 
+use std::ops::Range;
+
 use super::Real;
 
 /// Where `a` lies: element `(i, k)` is at `i * row + k * col`.
@@ -20,83 +22,90 @@ pub struct Strides {
 const PANEL: usize = 256;
 
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
-#[inline(always)]
-pub fn gemm<T: Real>((m, n, k): (usize, usize, usize), a: &[T], strides: Strides, b: &[T], c: &mut [T]) {
-    let mut start = 0;
-    while start < k {
-        let depth = PANEL.min(k - start);
-        let a = &a[start * strides.col..];
-        let b = &b[start * n..(start + depth) * n];
-        let mut j = 0;
-        while j < n {
-            let left = n - j;
-            let step = if left >= 64 {
-                columns::<T, 64, 4>(m, n, j, a, strides, b, c)
-            } else if left >= 32 {
-                columns::<T, 32, 6>(m, n, j, a, strides, b, c)
-            } else if left >= 16 {
-                columns::<T, 16, 8>(m, n, j, a, strides, b, c)
-            } else if left >= 8 {
-                columns::<T, 8, 8>(m, n, j, a, strides, b, c)
-            } else if left >= 4 {
-                columns::<T, 4, 8>(m, n, j, a, strides, b, c)
-            } else {
-                columns::<T, 1, 8>(m, n, j, a, strides, b, c)
-            };
-            j += step;
-        }
-        start += depth;
+///
+/// A function of its own, so that it is compiled once per instruction set: pasted into every
+/// caller, the accumulators of some copies ended on the stack.
+#[inline(never)]
+pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], strides: Strides, b: &[T], c: &mut [T]) {
+    pulp::Arch::new().dispatch(Gemm { size, a, strides, b, c });
+}
+
+struct Gemm<'a, T> {
+    size: (usize, usize, usize),
+    a: &'a [T],
+    strides: Strides,
+    b: &'a [T],
+    c: &'a mut [T],
+}
+
+impl<T: Real> pulp::WithSimd for Gemm<'_, T> {
+    type Output = ();
+
+    /// A tile of `c` must not need more registers than there are: 16 of 512 bits, or 8 of 256.
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        if size_of::<S::f32s>() == 64 { self.run::<32, 16, 8>() } else { self.run::<16, 8, 4>() }
     }
 }
 
-/// All rows of `W` columns from `j` on; gives back `W`.
-#[inline(always)]
-fn columns<T: Real, const W: usize, const R: usize>(
-    m: usize,
-    n: usize,
-    j: usize,
-    a: &[T],
-    strides: Strides,
-    b: &[T],
-    c: &mut [T],
-) -> usize {
-    let mut i = 0;
-    while i + R <= m {
-        tile::<T, W, R>(n, i, j, a, strides, b, c);
-        i += R;
-    }
-    while i < m {
-        tile::<T, W, 1>(n, i, j, a, strides, b, c);
-        i += 1;
-    }
-    W
-}
-
-#[inline(always)]
-fn tile<T: Real, const W: usize, const R: usize>(
-    n: usize,
-    i: usize,
-    j: usize,
-    a: &[T],
-    strides: Strides,
-    b: &[T],
-    c: &mut [T],
-) {
-    let mut sums = [[T::ZERO; W]; R];
-    for (r, sum) in sums.iter_mut().enumerate() {
-        sum.copy_from_slice(&c[(i + r) * n + j..][..W]);
-    }
-    for (k, row) in b.chunks_exact(n).enumerate() {
-        let row: &[T; W] = row[j..j + W].try_into().expect("W columns were asked for");
-        for (r, sum) in sums.iter_mut().enumerate() {
-            let factor = a[(i + r) * strides.row + k * strides.col];
-            for (sum, &b) in sum.iter_mut().zip(row) {
-                *sum = factor.fma(b, *sum);
+impl<T: Real> Gemm<'_, T> {
+    #[inline(always)]
+    fn run<const WIDE: usize, const HALF: usize, const TALL: usize>(mut self) {
+        let (_, n, k) = self.size;
+        for start in (0..k).step_by(PANEL) {
+            let panel = start..k.min(start + PANEL);
+            let mut j = 0;
+            while j < n {
+                j += match n - j {
+                    left if left >= WIDE => self.columns::<WIDE, TALL>(j, panel.clone()),
+                    left if left >= HALF => self.columns::<HALF, TALL>(j, panel.clone()),
+                    left if left >= 8 => self.columns::<8, TALL>(j, panel.clone()),
+                    left if left >= 4 => self.columns::<4, TALL>(j, panel.clone()),
+                    _ => self.columns::<1, TALL>(j, panel.clone()),
+                };
             }
         }
     }
-    for (r, sum) in sums.iter().enumerate() {
-        c[(i + r) * n + j..][..W].copy_from_slice(sum);
+
+    /// All rows of `W` columns from `j` on; gives back `W`.
+    #[inline(always)]
+    fn columns<const W: usize, const TALL: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
+        let (m, ..) = self.size;
+        let mut i = 0;
+        while i < m {
+            i += match m - i {
+                left if left >= TALL => self.tile::<W, TALL>(i, j, &panel),
+                4.. => self.tile::<W, 4>(i, j, &panel),
+                2.. => self.tile::<W, 2>(i, j, &panel),
+                _ => self.tile::<W, 1>(i, j, &panel),
+            };
+        }
+        W
+    }
+
+    /// `R` rows of `W` columns from `(i, j)` on; gives back `R`.
+    #[inline(always)]
+    fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
+        let Self { size: (_, n, _), a, strides, b, ref mut c } = *self;
+        let mut sums = [[T::ZERO; W]; R];
+        for (r, sum) in sums.iter_mut().enumerate() {
+            sum.copy_from_slice(&c[(i + r) * n + j..][..W]);
+        }
+        let a = &a[panel.start * strides.col..];
+        for (k, row) in b[panel.start * n..panel.end * n].chunks_exact(n).enumerate() {
+            // A copy: it stays in registers for all rows of the tile.
+            let row: [T; W] = row[j..j + W].try_into().expect("W columns were asked for");
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let factor = a[(i + r) * strides.row + k * strides.col];
+                for (sum, &b) in sum.iter_mut().zip(&row) {
+                    *sum = factor.fma(b, *sum);
+                }
+            }
+        }
+        for (r, sum) in sums.iter().enumerate() {
+            c[(i + r) * n + j..][..W].copy_from_slice(sum);
+        }
+        R
     }
 }
 
