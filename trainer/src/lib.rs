@@ -9,6 +9,7 @@ pub mod eval;
 pub mod learner;
 pub mod metrics;
 pub mod nn;
+pub mod phases;
 pub mod registry;
 pub mod replay;
 pub mod rollout;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{peak_rss_bytes, set_threads};
 use crate::config::ExperimentConfig;
 use crate::nn::Sparse;
+use crate::phases::{Phases, Time, timed};
 use crate::replay::{Batch, ReplayBuffer};
 use crate::rollout::{Plan, Player, play};
 use crate::seed::stream;
@@ -23,6 +24,9 @@ pub struct Bench {
     pub update_s: f64,
     /// Seconds of every update.
     pub updates_s: Vec<f64>,
+    /// Wall time of the steps of an update, mean, by path. Made one after the other they take longer
+    /// than an update, in which some run side by side.
+    pub phases: Vec<Time>,
     /// Environment steps per second while collecting with the acting network.
     pub env_steps_per_s: f64,
     /// Peak resident memory of this process.
@@ -106,31 +110,43 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
     }
     let steps: usize = replay.iter().map(crate::replay::Episode::len).sum();
     let env_steps_per_s = steps as f64 / began.elapsed().as_secs_f64();
-    let mut updates_s = Vec::new();
-    let mut facts = None;
-    for update in 0..updates + 1 {
-        let began = Instant::now();
+    let mut one_update = |update: usize| -> anyhow::Result<BatchFacts> {
         let mut rng = stream(config.seed, &format!("bench/replay/{update}"));
-        let Some(episodes) = replay.sample(config.replay.batch, &mut rng) else { continue };
-        let batch = Batch::new(&spec, &episodes);
-        scheme.update(&batch, &mut stream(config.seed, &format!("bench/update/{update}")))?;
-        if update > 0 {
-            updates_s.push(began.elapsed().as_secs_f64());
-        }
-        facts = Some(BatchFacts::of(&batch));
+        let episodes = replay.sample(config.replay.batch, &mut rng);
+        let episodes = episodes.context("the replay holds less than a batch")?;
+        let mut rng = stream(config.seed, &format!("bench/update/{update}"));
+        let batch = {
+            timed!("batch");
+            Batch::new(&spec, &episodes)
+        };
+        scheme.update(&batch, &mut rng)?;
+        Ok(BatchFacts::of(&batch))
+    };
+    let facts = one_update(0)?;
+    let mut updates_s = Vec::new();
+    for update in 1..=updates {
+        let began = Instant::now();
+        one_update(update)?;
+        updates_s.push(began.elapsed().as_secs_f64());
+    }
+    // Once more, one step after the other.
+    let phases = Phases::default();
+    for update in 1..=updates {
+        tracing::subscriber::with_default(phases.clone(), || one_update(update))?;
     }
     let mut sorted = updates_s.clone();
     sorted.sort_by(f64::total_cmp);
     let result = Bench {
         algorithm: config.algorithm(),
         update_s: sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN),
+        phases: phases.times().into_iter().map(|time| time.per(updates_s.len())).collect(),
         updates_s,
         env_steps_per_s,
         peak_rss_bytes: peak_rss_bytes(),
         episode_bytes: replay.bytes() / replay.len().max(1),
         threads: rayon::current_num_threads(),
         parameters: scheme.params().into_iter().map(|(name, set)| (name.to_owned(), set.count())).collect(),
-        batch: facts.context("the replay holds less than a batch")?,
+        batch: facts,
     };
     if json {
         println!("{}", serde_json::to_string(&result)?);
@@ -142,6 +158,11 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
     println!("episode         {} bytes in replay", result.episode_bytes);
     if let Some(peak) = result.peak_rss_bytes {
         println!("peak memory     {:.0} MiB", peak as f64 / 1_048_576.0);
+    }
+    for time in &result.phases {
+        let (depth, name) =
+            (time.path.matches('/').count(), time.path.rsplit('/').next().unwrap_or_default());
+        println!("{:>9.2} ms  {}{name}", 1e3 * time.seconds, "  ".repeat(depth));
     }
     for (name, count) in &result.parameters {
         println!("parameters      {count:>9}  {name}");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agent::{Agent, Input, Span, Unroll};
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, Source, block, sparse_linear};
+use crate::nn::kernel::{BlockWeights, Source, block};
 use crate::nn::params::linear_params;
 
 /// Sizes and scale of one personalised network.
@@ -89,10 +89,13 @@ impl Fusion {
         span: Span<'_>,
         start: Option<&Tensor>,
     ) -> Result<Unroll> {
-        let h = sparse_linear(x, &self.hyper.0, &self.hyper.1, Activation::Relu)?;
-        let shift = sparse_linear(x, &self.shift.0, &self.shift.1, Activation::None)?;
         let source = Source { rows: source.clone(), share, scale: self.scale };
-        let mut fused = block(&source, &h, &self.weight, &shift)?;
+        let weights = BlockWeights {
+            hyper: (&self.hyper.0, &self.hyper.1),
+            shift: (&self.shift.0, &self.shift.1),
+            product: &self.weight,
+        };
+        let mut fused = block(x, &source, weights)?;
         if self.activation == BlockActivation::Elu {
             fused = fused.elu(1.0)?;
         }

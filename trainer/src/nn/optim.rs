@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::kernel::{Read, Real, elements, vectorised};
 use super::params::{Params, Values};
 use crate::error::ConfigError;
+use crate::phases::timed;
 
 /// Which rule, with its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,7 +141,11 @@ impl Optimiser {
     /// # Errors
     /// If candle's backward pass fails.
     pub fn step(&mut self, loss: &Tensor) -> Result<f64> {
-        self.apply(&loss.backward()?)
+        let grads = {
+            timed!("backward");
+            loss.backward()?
+        };
+        self.apply(&grads)
     }
 
     /// Like [`Optimiser::step`], with gradients at hand. Gives NaN where a finite gradient has moved
@@ -149,6 +154,7 @@ impl Optimiser {
     /// # Errors
     /// If a gradient has another type than its parameter.
     pub fn apply(&mut self, grads: &GradStore) -> Result<f64> {
+        timed!("optimiser");
         let grads = self
             .vars
             .iter()

@@ -89,6 +89,12 @@ impl Sparse {
         (&self.0.columns[range.clone()], &self.0.values[range])
     }
 
+    /// Whether both are the same matrix, not only equal ones.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The rows that `keep` names, in that order.
     #[must_use]
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {

@@ -4,10 +4,11 @@
 //! products, single columns included.
 
 use candle_core::{DType, Result, Tensor};
-use ddn_trainer::nn::Sparse;
 use ddn_trainer::nn::kernel::{
-    Activation, Source, Weights, block, kl, linear, recurrent, sparse_linear, squared_distance,
+    Activation, BlockWeights, Source, Weights, blend, block, kl, linear, recurrent, sparse_linear,
+    squared_distance,
 };
+use ddn_trainer::nn::{Distinct, Sparse};
 use ddn_trainer::seed::{Draw, stream};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,31 +22,109 @@ fn sparse(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
     Sparse::from_dense(width, &dense)
 }
 
+/// Rows of one or two entries, of which many are equal.
+fn alike(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
+    let mut dense = vec![0.0; rows * width];
+    for row in dense.chunks_exact_mut(width) {
+        row[rng.below(3) as usize] = 1.0;
+        row[3 + rng.below(2) as usize] = 0.5;
+    }
+    Sparse::from_dense(width, &dense)
+}
+
 #[test]
 fn block_with_a_source_that_agents_share() -> Result<()> {
-    check_block(9, 3)
+    let mut rng = stream(1, "block shared");
+    let (x, source) = (sparse(&mut rng, 27, 4), sparse(&mut rng, 9, 5));
+    check_block(&mut rng, &x, Source { rows: source, share: 3, scale: 0.7 })
 }
 
 #[test]
 fn block_with_a_source_of_its_own_per_row() -> Result<()> {
-    check_block(21, 1)
+    let mut rng = stream(1, "block own");
+    let (x, source) = (sparse(&mut rng, 21, 4), sparse(&mut rng, 21, 5));
+    check_block(&mut rng, &x, Source { rows: source, share: 1, scale: 0.7 })
 }
 
-fn check_block(sources: usize, share: usize) -> Result<()> {
-    let (rows, k, m, d) = (sources * share, 5, 6, 13);
-    let mut rng = stream(1, &format!("block {share}"));
-    let source = Source { rows: sparse(&mut rng, sources, k), share, scale: 0.7 };
-    let h = loop {
-        let h = variable(&mut rng, &[rows, m])?;
-        if is_clear(&h)? {
-            break h;
+#[test]
+fn block_of_rows_that_are_equal() -> Result<()> {
+    let mut rng = stream(1, "block alike");
+    let x = alike(&mut rng, 45, 9);
+    assert!(Distinct::of(&x, &x).len() <= 6);
+    check_block(&mut rng, &x, Source { rows: x.clone(), share: 1, scale: 0.7 })
+}
+
+fn check_block(rng: &mut ChaCha8Rng, x: &Sparse, source: Source) -> Result<()> {
+    let (i, k, m, d) = (x.width(), source.rows.width(), 11, 13);
+    let dense = x.to_tensor(DType::F64)?;
+    let (hyper, hyper_bias) = loop {
+        let (w, b) = (variable(rng, &[m, i])?, variable(rng, &[m])?);
+        if is_clear(&dense.matmul(&w.t()?)?.broadcast_add(&b)?)? {
+            break (w, b);
         }
     };
-    let (weight, shift) = (variable(&mut rng, &[k, m + 1, d])?, variable(&mut rng, &[rows, d])?);
-    let inputs = [("h", &h), ("weight", &weight), ("shift", &shift)];
-    check_gradients(&format!("block shared by {share}"), &inputs, || {
-        weighed(&block(&source, &h.relu()?, &weight, &shift)?)
-    })
+    let mut part = |shape: &[usize]| variable(rng, shape);
+    let (shift, shift_bias, product) = (part(&[d, i])?, part(&[d])?, part(&[k, m + 1, d])?);
+    let weights =
+        BlockWeights { hyper: (&hyper, &hyper_bias), shift: (&shift, &shift_bias), product: &product };
+    let inputs = [
+        ("hyper weight", &hyper),
+        ("hyper bias", &hyper_bias),
+        ("shift weight", &shift),
+        ("shift bias", &shift_bias),
+        ("product", &product),
+    ];
+    let share = source.share;
+    check_gradients(&format!("block shared by {share}"), &inputs, || weighed(&block(x, &source, weights)?))
+}
+
+/// Against the formula as the paper has it, with the generated weights written out.
+#[test]
+fn block_is_what_the_generated_weights_give() -> Result<()> {
+    let mut rng = stream(4, "block");
+    for (rows, share) in [(24, 3), (24, 1)] {
+        let (i, k, m, d) = (5, 7, 19, 70);
+        let (x, s) = (sparse(&mut rng, rows, i), sparse(&mut rng, rows / share, k));
+        let mut part = |shape: &[usize]| variable(&mut rng, shape);
+        let (hw, hb, sw, sb) = (part(&[m, i])?, part(&[m])?, part(&[d, i])?, part(&[d])?);
+        let w = part(&[k, m + 1, d])?;
+        let source = Source { rows: s.clone(), share, scale: 0.3 };
+        let weights = BlockWeights { hyper: (&hw, &hb), shift: (&sw, &sb), product: &w };
+        let got: Vec<f64> = block(&x, &source, weights)?.flatten_all()?.to_vec1()?;
+
+        let dense = x.to_tensor(DType::F64)?;
+        let h = dense.matmul(&hw.t()?)?.broadcast_add(&hb)?.relu()?;
+        let extended = Tensor::cat(&[&h, &Tensor::ones((rows, 1), DType::F64, h.device())?], 1)?;
+        let generated =
+            extended.matmul(&w.transpose(0, 1)?.reshape((m + 1, k * d))?)?.reshape((rows, k, d))?;
+        let s = s.to_tensor(DType::F64)?.unsqueeze(1)?.repeat((1, share, 1))?.reshape((rows, k, 1))?;
+        let want = (generated.broadcast_mul(&s)?.sum(1)? * 0.3)?;
+        let want = (want + dense.matmul(&sw.t()?)?.broadcast_add(&sb)?)?;
+        let want: Vec<f64> = want.flatten_all()?.to_vec1()?;
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got - want).abs() < 1e-12, "shared by {share}: {got} is not {want}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn blend_of_values_with_weights_of_either_sign() -> Result<()> {
+    let mut rng = stream(3, "blend");
+    for (rows, n, e) in [(11, 3, 5), (9, 4, 1)] {
+        let q = variable(&mut rng, &[rows, n])?;
+        let w = loop {
+            let w = variable(&mut rng, &[rows, n * e])?;
+            if is_clear(&w)? {
+                break w;
+            }
+        };
+        let plain = q.unsqueeze(2)?.broadcast_mul(&w.abs()?.reshape((rows, n, e))?)?.sum(1)?;
+        let apart = (blend(&q, &w)? - plain)?.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>()?;
+        assert!(apart < 1e-14, "{apart}");
+        check_gradients("blend", &[("q", &q), ("w", &w)], || weighed(&blend(&q, &w)?))?;
+    }
+    Ok(())
 }
 
 #[test]

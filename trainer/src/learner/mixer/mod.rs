@@ -70,7 +70,7 @@ pub struct TdBatch<'a> {
 pub type LossTerms = Vec<(&'static str, f64, Tensor)>;
 
 /// Factorises the team's value into the agents' utilities.
-pub trait Mixer: Send {
+pub trait Mixer: Send + Sync {
     /// Q_tot(s, u), `[B, T, K]`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JointStep, Mixer, MixerKind, MixerShape};
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, linear, sparse_linear};
+use crate::nn::kernel::{Activation, blend, linear, sparse_linear};
 use crate::nn::params::linear_params;
 
 /// `Q_tot = ELU(q |W_1(s)| + b_1(s)) · |w_f(s)| + V(s)`, monotone in each agent's value.
@@ -18,8 +18,6 @@ pub struct Qmix {
     b1: (Tensor, Tensor),
     wf: Hyper,
     v: Hyper,
-    agents: usize,
-    embed: usize,
 }
 
 /// Sizes of the mixing network.
@@ -53,14 +51,13 @@ fn run([first, second]: &Hyper, state: &Sparse) -> Result<Tensor> {
 impl Mixer for Qmix {
     fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let (b, t, n) = step.q_taken.dims3()?;
-        let (rows, e) = (b * t, self.embed);
-        let w1 = run(&self.w1, step.state)?.abs()?.reshape((rows, self.agents, e))?;
+        let rows = b * t;
+        let w1 = run(&self.w1, step.state)?;
         let b1 = sparse_linear(step.state, &self.b1.0, &self.b1.1, Activation::None)?;
-        let wf = run(&self.wf, step.state)?.abs()?;
+        let wf = run(&self.wf, step.state)?;
         let v = run(&self.v, step.state)?;
-        let q = step.q_taken.reshape((rows, n, 1))?;
-        let hidden = (w1.broadcast_mul(&q)?.sum(1)? + b1)?.elu(1.0)?;
-        let q_tot = ((hidden * wf)?.sum_keepdim(1)? + v)?;
+        let hidden = (blend(&step.q_taken.reshape((rows, n))?, &w1)? + b1)?.elu(1.0)?;
+        let q_tot = (blend(&hidden, &wf)? + v)?;
         q_tot.reshape((b, t, 1))
     }
 }
@@ -82,8 +79,6 @@ impl MixerKind for Qmix {
             b1: linear_params(&vb.pp("b1"), state, embed)?,
             wf: hyper(&vb.pp("wf"), state, width, embed)?,
             v: hyper(&vb.pp("v"), state, embed, 1)?,
-            agents,
-            embed,
         })
     }
 }

@@ -20,6 +20,7 @@ use crate::learner::lpn::Lpn;
 use crate::learner::mixer::Mixer;
 use crate::learner::td::{TdConfig, td_losses};
 use crate::nn::{Optimiser, OptimiserConfig, Params, Sparse};
+use crate::phases::{both, timed};
 use crate::replay::{Batch, input_dim};
 
 /// Everything about DDN that the paper sets or leaves open.
@@ -199,6 +200,7 @@ impl Ddn {
 
         let mut reward: Vec<f64> = batch.reward.iter().map(|&reward| f64::from(reward)).collect();
         let curiosity = if self.config.idm.enabled {
+            timed!("intrinsic reward");
             let curiosity = self.idm.curiosity_with(batch, draws).during("internal distillation")?;
             reward.iter_mut().zip(&curiosity.reward).for_each(|(reward, extra)| *reward += extra);
             let mean = curiosity.reward.iter().sum::<f64>() / batch.filled().max(1.0);
@@ -208,25 +210,83 @@ impl Ddn {
             None
         };
 
-        let leader = self.ggn.unroll(x, state, span, None).during("global guiding network")?;
-        let slow = self.slow_ggn.unroll(x, state, span, None).during("slow global guiding network")?;
-        let (online, slow) = ((&leader, &*self.mixer), (&slow, &*self.slow_mixer));
-        let outcome = td_losses(batch, &reward, online, slow, self.td).during("temporal differences")?;
-        metrics.insert("target_mean".into(), outcome.target_mean);
-        minimise(&outcome.losses, "ggn", &mut self.leader_optimiser, &mut metrics)?;
-
-        // Against the leader as it was before the step just made: one unroll serves both.
-        let follower = self.lpn.unroll(x, span, None).during("local policy network")?;
-        let terms =
-            distillation(batch, &leader, &follower, &self.config.distill).during("external distillation")?;
-        minimise(&terms, "lpn", &mut self.follower_optimiser, &mut metrics)?;
-
-        if let Some(curiosity) = curiosity {
-            let terms = vec![("idm", 1.0, curiosity.loss)];
-            minimise(&terms, "idm", &mut self.curiosity_optimiser, &mut metrics)?;
-        }
+        let leader = {
+            timed!("leader forward");
+            self.ggn.unroll(x, state, span, None).during("global guiding network")?
+        };
+        // The leader's step and the follower's do not touch each other: the follower learns from the
+        // leader as it was before, so that one unroll serves both.
+        let (leader_metrics, follower_metrics) = {
+            let online = (&leader, &*self.mixer);
+            let slow = (&self.slow_ggn, &*self.slow_mixer);
+            let (td, distill, lpn) = (self.td, &self.config.distill, &self.lpn);
+            let (leader_optimiser, follower_optimiser) =
+                (&mut self.leader_optimiser, &mut self.follower_optimiser);
+            let curiosity_optimiser = &mut self.curiosity_optimiser;
+            let leader = &leader;
+            both(
+                || lead(batch, &reward, online, slow, td, leader_optimiser),
+                move || {
+                    let mut metrics = follow(batch, leader, lpn, distill, follower_optimiser)?;
+                    if let Some(curiosity) = curiosity {
+                        timed!("intrinsic reward update");
+                        let terms = vec![("idm", 1.0, curiosity.loss)];
+                        minimise(&terms, "idm", curiosity_optimiser, &mut metrics)?;
+                    }
+                    Ok::<_, LearnError>(metrics)
+                },
+            )
+        };
+        metrics.extend(leader_metrics?);
+        metrics.extend(follower_metrics?);
         Ok(metrics)
     }
+}
+
+/// One step of the leader and its mixer against temporal differences.
+fn lead(
+    batch: &Batch,
+    reward: &[f64],
+    online: (&Unroll, &dyn Mixer),
+    (slow_ggn, slow_mixer): (&Ggn, &dyn Mixer),
+    td: TdConfig,
+    optimiser: &mut Optimiser,
+) -> Result<Metrics, LearnError> {
+    let slow = {
+        timed!("slow leader forward");
+        let unroll = slow_ggn.unroll(&batch.inputs, &batch.state, batch.span(), None);
+        unroll.during("slow global guiding network")?
+    };
+    let outcome = {
+        timed!("temporal differences");
+        td_losses(batch, reward, online, (&slow, slow_mixer), td).during("temporal differences")?
+    };
+    let mut metrics = Metrics::from([("target_mean".to_owned(), outcome.target_mean)]);
+    timed!("leader update");
+    minimise(&outcome.losses, "ggn", optimiser, &mut metrics)?;
+    Ok(metrics)
+}
+
+/// One step of the follower towards the leader.
+fn follow(
+    batch: &Batch,
+    leader: &Unroll,
+    lpn: &Lpn,
+    config: &DistillConfig,
+    optimiser: &mut Optimiser,
+) -> Result<Metrics, LearnError> {
+    let follower = {
+        timed!("follower forward");
+        lpn.unroll(&batch.inputs, batch.span(), None).during("local policy network")?
+    };
+    let terms = {
+        timed!("distillation");
+        distillation(batch, leader, &follower, config).during("external distillation")?
+    };
+    let mut metrics = Metrics::new();
+    timed!("follower update");
+    minimise(&terms, "lpn", optimiser, &mut metrics)?;
+    Ok(metrics)
 }
 
 impl Scheme for Ddn {

@@ -9,6 +9,7 @@ use crate::learner::agent::{Agent, Input, Span, Unroll};
 use crate::learner::mixer::Mixer;
 use crate::learner::td::{TdConfig, td_losses};
 use crate::nn::{Optimiser, OptimiserConfig, Params, Sparse};
+use crate::phases::{both, timed};
 use crate::replay::{Batch, input_dim};
 
 /// Sizes and optimiser.
@@ -76,12 +77,25 @@ impl Scheme for Plain {
     fn update(&mut self, batch: &Batch, _: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError> {
         let span = batch.span();
         let input = Input::Sparse(&batch.inputs);
-        let online = self.agent.unroll(&input, span, None).during("agents")?;
-        let slow = self.slow_agent.unroll(&input, span, None).during("slow agents")?;
-        let reward: Vec<f64> = batch.reward.iter().map(|&reward| f64::from(reward)).collect();
-        let (online, slow) = ((&online, &*self.mixer), (&slow, &*self.slow_mixer));
-        let outcome = td_losses(batch, &reward, online, slow, self.td).during("temporal differences")?;
+        let (online, slow) = both(
+            || {
+                timed!("agents forward");
+                self.agent.unroll(&input, span, None).during("agents")
+            },
+            || {
+                timed!("slow agents forward");
+                self.slow_agent.unroll(&input, span, None).during("slow agents")
+            },
+        );
+        let (online, slow) = (online?, slow?);
+        let outcome = {
+            timed!("temporal differences");
+            let reward: Vec<f64> = batch.reward.iter().map(|&reward| f64::from(reward)).collect();
+            let (online, slow) = ((&online, &*self.mixer), (&slow, &*self.slow_mixer));
+            td_losses(batch, &reward, online, slow, self.td).during("temporal differences")?
+        };
         let mut metrics = Metrics::from([("target_mean".to_owned(), outcome.target_mean)]);
+        timed!("agents update");
         minimise(&outcome.losses, "agent", &mut self.optimiser, &mut metrics)?;
         Ok(metrics)
     }

@@ -34,24 +34,49 @@ struct Kl<'a> {
     temperature: f64,
 }
 
-/// Log-softmax of one row over the allowed columns; the others get 0 and must not be read.
-#[inline(always)]
-fn log_softmax<T: Real>(row: &[T], inverse: T, allowed: Option<&[bool]>, out: &mut [T]) {
-    let takes_part = |c: usize| allowed.is_none_or(|allowed| allowed[c]);
-    let mut highest = T::from_f64(f64::MIN);
-    for (c, &value) in row.iter().enumerate() {
-        if takes_part(c) && value * inverse > highest {
-            highest = value * inverse;
+/// Numbers that are summed side by side.
+const LANES: usize = 16;
+
+/// One row as softmax and its logarithm, in whole lanes.
+struct Softmax<T> {
+    /// Shares; 0 where a column takes no part.
+    share: Vec<T>,
+    /// Logarithms of the shares; of no meaning where a column takes no part.
+    log: Vec<T>,
+}
+
+impl<T: Real> Softmax<T> {
+    fn new(columns: usize) -> Self {
+        let width = columns.next_multiple_of(LANES);
+        Self { share: vec![T::ZERO; width], log: vec![T::ZERO; width] }
+    }
+
+    /// Of `row` over the columns where `on` is 1; `on` has whole lanes, zeros behind the row.
+    #[inline(always)]
+    fn set(&mut self, row: &[T], inverse: T, on: &[T]) {
+        let lowest = T::from_f64(f64::from(f32::MIN));
+        let (log, rest) = self.log.split_at_mut(row.len());
+        rest.fill(T::ZERO);
+        let mut highest = lowest;
+        for ((log, &value), &on) in log.iter_mut().zip(row).zip(on) {
+            *log = value * inverse;
+            highest = if on > T::ZERO && *log > highest { *log } else { highest };
         }
-    }
-    let mut sum = T::ZERO;
-    for (c, (out, &value)) in out.iter_mut().zip(row).enumerate() {
-        *out = if takes_part(c) { value * inverse - highest } else { T::ZERO };
-        sum += if takes_part(c) { Real::exp(*out) } else { T::ZERO };
-    }
-    let log = Real::ln(sum);
-    for out in out {
-        *out += -log;
+        let mut sums = [T::ZERO; LANES];
+        let chunks = self.log.chunks_exact_mut(LANES).zip(self.share.chunks_exact_mut(LANES));
+        for ((log, share), on) in chunks.zip(on.chunks_exact(LANES)) {
+            for (((log, share), &on), sum) in log.iter_mut().zip(share).zip(on).zip(&mut sums) {
+                *log = *log - highest;
+                *share = on * Real::exp(if on > T::ZERO { *log } else { T::ZERO });
+                *sum += *share;
+            }
+        }
+        let sum = sums.into_iter().fold(T::ZERO, |total, sum| total + sum);
+        let (factor, shift) = (T::ONE / sum, Real::ln(sum));
+        for (log, share) in self.log.iter_mut().zip(&mut self.share) {
+            *log = *log - shift;
+            *share = *share * factor;
+        }
     }
 }
 
@@ -63,25 +88,33 @@ impl RowLoss for Kl<'_> {
         vectorised!(<T>(this: &Kl<'_>, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
             let Pair { teacher, student, weight, columns } = pair;
             let inverse = T::from_f64(1.0 / this.temperature);
-            let (mut p, mut q) = (vec![T::ZERO; columns], vec![T::ZERO; columns]);
+            let (mut p, mut q) = (Softmax::new(columns), Softmax::new(columns));
+            let mut on = vec![T::ZERO; columns.next_multiple_of(LANES)];
+            on[..columns].fill(T::ONE);
             let mut total = T::ZERO;
             for (row, slope) in rows.zip(slope.chunks_exact_mut(columns)) {
                 if weight[row] == 0.0 {
                     continue;
                 }
                 let weight = T::from_f64(weight[row]);
-                let allowed = this.allowed.map(|allowed| &allowed[row * columns..][..columns]);
-                log_softmax(&teacher[row * columns..][..columns], inverse, allowed, &mut p);
-                log_softmax(&student[row * columns..][..columns], inverse, allowed, &mut q);
-                let mut sum = T::ZERO;
-                for c in 0..columns {
-                    if allowed.is_none_or(|allowed| allowed[c]) {
-                        let share = Real::exp(p[c]);
-                        sum += share * (p[c] - q[c]);
-                        slope[c] = inverse * weight * (Real::exp(q[c]) - share);
+                if let Some(allowed) = this.allowed {
+                    for (on, &yes) in on.iter_mut().zip(&allowed[row * columns..][..columns]) {
+                        *on = if yes { T::ONE } else { T::ZERO };
                     }
                 }
-                total += weight * sum;
+                p.set(&teacher[row * columns..][..columns], inverse, &on);
+                q.set(&student[row * columns..][..columns], inverse, &on);
+                let mut sums = [T::ZERO; LANES];
+                let logs = p.log.chunks_exact(LANES).zip(q.log.chunks_exact(LANES));
+                for (share, (p, q)) in p.share.chunks_exact(LANES).zip(logs) {
+                    for (((sum, &share), &p), &q) in sums.iter_mut().zip(share).zip(p).zip(q) {
+                        *sum = share.fma(p - q, *sum);
+                    }
+                }
+                total += weight * sums.into_iter().fold(T::ZERO, |total, sum| total + sum);
+                for ((slope, &p), &q) in slope.iter_mut().zip(&p.share).zip(&q.share) {
+                    *slope = inverse * weight * (q - p);
+                }
             }
             total
         })

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
 use super::{Read, Real, Strides, elements, fill_shards, gemm, shard, sum_shards, transpose, vectorised};
+use crate::phases::timed;
 
 /// What follows the affine map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,7 @@ impl CustomOp3 for Linear {
         b: &CpuStorage,
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        timed!("linear forward");
         let (rows, i) = lx.shape().dims2()?;
         let (o, wi) = lw.shape().dims2()?;
         if wi != i || lb.shape().dims1()? != o {
@@ -156,6 +158,7 @@ impl CustomOp3 for Linear {
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("linear backward");
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, w, y, &grad.contiguous()?),
             _ => self.backward::<f32>(x, w, y, &grad.contiguous()?),

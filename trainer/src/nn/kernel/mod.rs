@@ -7,6 +7,7 @@
 //! * threads: work is cut into [`SHARDS`] parts whose number does not depend on the machine, and
 //!   their partial sums are added in order, so the bits do not depend on the number of threads.
 
+mod blend;
 mod block;
 mod cell;
 mod distance;
@@ -20,7 +21,8 @@ mod sparse_linear;
 
 use rayon::prelude::*;
 
-pub use block::{Source, block};
+pub use blend::blend;
+pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
 pub use gemm::{Strides, gemm, transpose};
 pub use kl::kl;
@@ -95,13 +97,19 @@ pub fn fill_shards<T: Send, R: Send>(
 
 /// Adds partial sums in shard order.
 #[must_use]
-pub fn sum_shards<T: Real>(parts: Vec<Vec<T>>) -> Vec<T> {
-    let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_default();
-    for part in parts {
-        for (total, part) in total.iter_mut().zip(part) {
-            *total += part;
-        }
+pub fn sum_shards<T: Real>(mut parts: Vec<Vec<T>>) -> Vec<T> {
+    if parts.is_empty() {
+        return Vec::new();
     }
+    let mut total = parts.remove(0);
+    let parts = parts.as_slice();
+    let width = total.len().div_ceil(SHARDS).max(1);
+    total.par_chunks_mut(width).enumerate().for_each(|(index, total)| {
+        for part in parts {
+            for (total, &part) in total.iter_mut().zip(&part[index * width..]) {
+                *total += part;
+            }
+        }
+    });
     total
 }

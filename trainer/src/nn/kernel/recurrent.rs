@@ -15,12 +15,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
 
 use super::cell::{cell, cell_backward};
 use super::linear::add_rows;
 use super::{
     Read, Real, Strides, elements, fill_shards, gemm, shard, shards_mut, sum_shards, transpose, vectorised,
 };
+use crate::phases::timed;
 
 /// Rows that a shard collects before it adds them to the gradients of the weights.
 const ROWS: usize = 128;
@@ -73,7 +75,9 @@ pub fn recurrent(
     let keep = features.track_op() || flat.track_op();
     let op = Recurrent { dims: Dims { b, t, n, f, h, a }, start, lengths, keep, kept: Mutex::new(None) };
     let both = features.contiguous()?.apply_op2(&flat, op)?;
-    Ok((both.narrow(3, 0, h)?, both.narrow(3, h, a)?.contiguous()?))
+    let rows = b * t * n;
+    let hidden = both.narrow(0, 0, rows * h)?.reshape((b, t, n, h))?;
+    Ok((hidden, both.narrow(0, rows * h, rows * a)?.reshape((b, t, n, a))?))
 }
 
 #[derive(Clone, Copy)]
@@ -148,7 +152,7 @@ impl Recurrent {
         }
     }
 
-    /// Rows of `[hidden, output]`, `[B, T, N, H + A]`.
+    /// Hidden states `[B, T, N, H]`, then outputs `[B, T, N, A]`.
     fn forward<T: Real>(&self, features: &[T], flat: &[T]) -> Vec<T> {
         let dims = self.dims;
         let Dims { b, t, n, f, h, a } = dims;
@@ -170,17 +174,17 @@ impl Recurrent {
         let mut both = vec![T::ZERO; b * t * n * (h + a)];
         let rows_kept = if self.keep { b } else { 0 };
         let mut kept = vec![T::ZERO; rows_kept * t * n * 4 * h];
-        let parts: Vec<_> = shards_mut(&mut kept, rows_kept, t * n * 4 * h)
-            .into_iter()
-            .map(|part| Mutex::new(Some(part)))
-            .collect();
-        fill_shards(&mut both, b, t * n * (h + a), |index, both| {
+        let (hiddens, outputs) = both.split_at_mut(b * t * n * h);
+        let shards = shards_mut(hiddens, b, t * n * h)
+            .into_par_iter()
+            .zip(shards_mut(outputs, b, t * n * a))
+            .zip(shards_mut(&mut kept, rows_kept, t * n * 4 * h));
+        shards.enumerate().for_each(|(index, ((hiddens, outputs), kept))| {
             let episodes = shard(b, index);
-            let kept = parts[index].lock().ok().and_then(|mut part| part.take()).unwrap_or_default();
             let features = &features[dims.row(episodes.start, 0) * f..dims.row(episodes.end, 0) * f];
             let mut last = self.first::<T>(&episodes);
             let (lengths, last) = (&self.lengths[episodes], last.as_mut_slice());
-            vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], both: &mut [T]) {
+            vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], hiddens: &mut [T], outputs: &mut [T]) {
                 let Dims { n, f, h, a, .. } = dims;
                 let (most, wide) = (lengths.len() * n, dims.wide());
                 let mut x = vec![T::ZERO; most * f];
@@ -210,14 +214,12 @@ impl Recurrent {
                     affine((rows, wide, h), last, &turned.output, &turned.output_bias, &mut output);
                     for inner in 0..rows {
                         let row = dims.row(running[inner / n], step) + inner % n;
-                        let both = &mut both[row * (h + a)..][..h + a];
-                        both[..h].copy_from_slice(&last[inner * h..][..h]);
-                        both[h..].copy_from_slice(&output[inner * wide..][..a]);
+                        hiddens[row * h..][..h].copy_from_slice(&last[inner * h..][..h]);
+                        outputs[row * a..][..a].copy_from_slice(&output[inner * wide..][..a]);
                     }
                 }
             });
         });
-        drop(parts);
         if self.keep
             && let Ok(mut slot) = self.kept.lock()
         {
@@ -234,7 +236,7 @@ impl Recurrent {
         grad: &Tensor,
     ) -> Result<Grads> {
         let dims = self.dims;
-        let Dims { b, t, n, f, .. } = dims;
+        let Dims { b, t, n, f, h, .. } = dims;
         let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = guard.as_ref() else {
             candle_core::bail!("recurrent: the forward pass kept nothing for a backward pass");
@@ -243,7 +245,9 @@ impl Recurrent {
         let reads = [Read::new(features)?, Read::new(flat)?, Read::new(both)?, Read::new(grad)?];
         let [features, flat, both, grad] = &reads;
         let (features, flat) = (features.slice::<T>()?, flat.slice::<T>()?);
-        let past = Past { features, kept, both: both.slice::<T>()?, grad: grad.slice::<T>()? };
+        let (hidden, _) = both.slice::<T>()?.split_at(b * t * n * h);
+        let (dhidden, doutput) = grad.slice::<T>()?.split_at(b * t * n * h);
+        let past = Past { features, kept, hidden, dhidden, doutput };
         let past = &past;
         let mut dx = vec![T::ZERO; b * t * n * f];
         let parts = fill_shards(&mut dx, b, t * n * f, |index, dx| {
@@ -270,8 +274,9 @@ type Grads = (Option<Tensor>, Option<Tensor>);
 struct Past<'a, T> {
     features: &'a [T],
     kept: &'a [T],
-    both: &'a [T],
-    grad: &'a [T],
+    hidden: &'a [T],
+    dhidden: &'a [T],
+    doutput: &'a [T],
 }
 
 /// Matrices of several steps, for the gradients of the weights.
@@ -363,17 +368,16 @@ fn backward_shard<T: Real>(
             let (episode, agent) = (running[inner / n], inner % n);
             let row = from + dims.row(episode, step) + agent;
             let place = at + inner;
-            let (grad, both) = (&past.grad[row * (h + a)..][..h + a], &past.both[row * (h + a)..][..h]);
             let before = if step == 0 {
                 &first[(episode * n + agent) * h..][..h]
             } else {
-                &past.both[(row - n) * (h + a)..][..h]
+                &past.hidden[(row - n) * h..][..h]
             };
             collected.features[place * f..][..f].copy_from_slice(&past.features[row * f..][..f]);
             collected.before[place * h..][..h].copy_from_slice(before);
-            collected.after[place * h..][..h].copy_from_slice(both);
-            collected.doutput[place * a..][..a].copy_from_slice(&grad[h..]);
-            dhidden[inner * h..][..h].copy_from_slice(&grad[..h]);
+            collected.after[place * h..][..h].copy_from_slice(&past.hidden[row * h..][..h]);
+            collected.doutput[place * a..][..a].copy_from_slice(&past.doutput[row * a..][..a]);
+            dhidden[inner * h..][..h].copy_from_slice(&past.dhidden[row * h..][..h]);
         }
         let doutput = &collected.doutput[at * a..][..rows * a];
         gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
@@ -451,6 +455,7 @@ impl CustomOp2 for Recurrent {
         flat: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        timed!("recurrent forward");
         let Dims { b, t, n, h, a, .. } = self.dims;
         let out = match features {
             CpuStorage::F64(_) => {
@@ -458,10 +463,11 @@ impl CustomOp2 for Recurrent {
             }
             _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?)),
         };
-        Ok((out, (b, t, n, h + a).into()))
+        Ok((out, (b * t * n * (h + a)).into()))
     }
 
     fn bwd(&self, features: &Tensor, flat: &Tensor, both: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("recurrent backward");
         let grad = grad.contiguous()?;
         match features.dtype() {
             DType::F64 => self.backward::<f64>(features, flat, both, &grad),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::{Read, Real, fill_shards, shard};
+use crate::phases::timed;
 
 /// A loss that is a weighted sum over rows.
 pub(super) trait RowLoss: Sync {
@@ -34,6 +35,7 @@ pub(super) fn row_loss(
     weight: &[f64],
     loss: &impl RowLoss,
 ) -> Result<Tensor> {
+    timed!("row loss");
     match student.dtype() {
         DType::F64 => apply::<f64, _>(teacher, student, weight, loss),
         _ => apply::<f32, _>(teacher, student, weight, loss),

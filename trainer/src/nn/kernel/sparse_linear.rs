@@ -9,6 +9,7 @@ use super::{
     Activation, Read, Real, each_shard, elements, fill_shards, shard, sum_shards, transpose, vectorised,
 };
 use crate::nn::sparse::Sparse;
+use crate::phases::timed;
 
 /// `x` `[R, I]` sparse, `weight` `[O, I]`, `bias` `[O]`; gives `[R, O]`.
 ///
@@ -31,6 +32,25 @@ pub(super) fn add_scaled<T: Real>(to: &mut [T], factor: T, from: &[T]) {
     }
 }
 
+/// `y_r = x_r w + b` for the named rows of `x`, one after the other; `w` is `[I, O]`.
+#[inline(always)]
+pub(super) fn affine_rows<T: Real>(
+    x: &Sparse,
+    rows: impl Iterator<Item = usize>,
+    w: &[T],
+    b: &[T],
+    y: &mut [T],
+) {
+    let o = b.len();
+    for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
+        y.copy_from_slice(b);
+        let (columns, values) = x.row(row);
+        for (&column, &value) in columns.iter().zip(values) {
+            add_scaled(y, T::of(value), &w[column as usize * o..][..o]);
+        }
+    }
+}
+
 type Grads = (Option<Tensor>, Option<Tensor>);
 
 impl SparseLinear {
@@ -41,16 +61,10 @@ impl SparseLinear {
         let (x, turned, activation) = (&self.x, turned.as_slice(), self.activation);
         fill_shards(&mut y, rows, o, |index, y| {
             let rows = shard(rows, index);
-            vectorised!(<T>(rows: Range<usize>, o: usize, x: &Sparse, turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
-                for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
-                    y.copy_from_slice(b);
-                    let (columns, values) = x.row(row);
-                    for (&column, &value) in columns.iter().zip(values) {
-                        add_scaled(y, T::of(value), &turned[column as usize * o..][..o]);
-                    }
-                    if activation == Activation::Relu {
-                        relu(y);
-                    }
+            vectorised!(<T>(rows: Range<usize>, x: &Sparse, turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
+                affine_rows(x, rows, turned, b, y);
+                if activation == Activation::Relu {
+                    relu(y);
                 }
             });
         });
@@ -103,6 +117,7 @@ impl CustomOp2 for SparseLinear {
         b: &CpuStorage,
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        timed!("sparse linear forward");
         let (o, i) = lw.shape().dims2()?;
         if i != self.x.width() || lb.shape().dims1()? != o {
             candle_core::bail!("sparse linear: input of {}, weight {:?}", self.x.width(), lw.shape());
@@ -117,6 +132,7 @@ impl CustomOp2 for SparseLinear {
     }
 
     fn bwd(&self, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("sparse linear backward");
         let grad = grad.contiguous()?;
         match w.dtype() {
             DType::F64 => self.backward::<f64>(y, &grad),

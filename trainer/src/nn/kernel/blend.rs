@@ -1,0 +1,111 @@
+//! Sums of rows with weights that are never negative, as mixing networks use them.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+use rayon::prelude::*;
+
+use super::{Read, Real, elements, fill_shards, shard, shards_mut, vectorised};
+use crate::phases::timed;
+
+/// `y_re = Σ_n q_rn |w_rne|` for `q` `[R, N]`, `w` `[R, N·E]`; gives `[R, E]`.
+///
+/// # Errors
+/// If the shapes disagree.
+pub fn blend(q: &Tensor, w: &Tensor) -> Result<Tensor> {
+    q.contiguous()?.apply_op2(&w.contiguous()?, Blend)
+}
+
+struct Blend;
+
+type Grads = (Option<Tensor>, Option<Tensor>);
+
+/// |w| without a branch.
+#[inline(always)]
+fn absolute<T: Real>(w: T) -> T {
+    if w < T::ZERO { -w } else { w }
+}
+
+impl Blend {
+    fn forward<T: Real>(q: &[T], w: &[T], (rows, n, e): (usize, usize, usize)) -> Vec<T> {
+        let mut y = vec![T::ZERO; rows * e];
+        fill_shards(&mut y, rows, e, |index, y| {
+            let rows = shard(rows, index);
+            let (q, w) = (&q[rows.start * n..rows.end * n], &w[rows.start * n * e..rows.end * n * e]);
+            vectorised!(<T>(n: usize, e: usize, q: &[T], w: &[T], y: &mut [T]) {
+                for ((q, w), y) in q.chunks_exact(n).zip(w.chunks_exact(n * e)).zip(y.chunks_exact_mut(e)) {
+                    for (&q, w) in q.iter().zip(w.chunks_exact(e)) {
+                        y.iter_mut().zip(w).for_each(|(y, &w)| *y = q.fma(absolute(w), *y));
+                    }
+                }
+            });
+        });
+        y
+    }
+
+    fn backward<T: Real>(q: &Tensor, w: &Tensor, grad: &Tensor) -> Result<Grads> {
+        let (rows, n) = q.dims2()?;
+        let e = grad.dim(1)?;
+        let (qs, ws, gs) = (Read::new(q)?, Read::new(w)?, Read::new(grad)?);
+        let (qs, ws, gs) = (qs.slice::<T>()?, ws.slice::<T>()?, gs.slice::<T>()?);
+        let (mut dq, mut dw) = (vec![T::ZERO; rows * n], vec![T::ZERO; rows * n * e]);
+        let shards = shards_mut(&mut dq, rows, n).into_par_iter().zip(shards_mut(&mut dw, rows, n * e));
+        shards.enumerate().for_each(|(index, (dq, dw))| {
+            let rows = shard(rows, index);
+            vectorised!(<T>(rows: Range<usize>, n: usize, e: usize, qs: &[T], ws: &[T], gs: &[T], dq: &mut [T], dw: &mut [T]) {
+                for (row, (dq, dw)) in rows.zip(dq.chunks_exact_mut(n).zip(dw.chunks_exact_mut(n * e))) {
+                    let (q, w, g) = (&qs[row * n..][..n], &ws[row * n * e..][..n * e], &gs[row * e..][..e]);
+                    for (((&q, dq), w), dw) in
+                        q.iter().zip(dq).zip(w.chunks_exact(e)).zip(dw.chunks_exact_mut(e))
+                    {
+                        for ((dw, &w), &g) in dw.iter_mut().zip(w).zip(g) {
+                            *dq = g.fma(absolute(w), *dq);
+                            let slope = q * g;
+                            *dw = if w > T::ZERO { slope } else if w < T::ZERO { -slope } else { T::ZERO };
+                        }
+                    }
+                }
+            });
+        });
+        let cpu = &Device::Cpu;
+        let dw = Tensor::from_vec(dw, (rows, n * e), cpu)?;
+        Ok((Some(Tensor::from_vec(dq, (rows, n), cpu)?), Some(dw)))
+    }
+}
+
+impl CustomOp2 for Blend {
+    fn name(&self) -> &'static str {
+        "ddn-blend"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        lq: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        timed!("blend forward");
+        let ((rows, n), (w_rows, width)) = (lq.shape().dims2()?, lw.shape().dims2()?);
+        if w_rows != rows || n == 0 || width % n != 0 {
+            candle_core::bail!("blend: q {:?}, w {:?}", lq.shape(), lw.shape());
+        }
+        let size = (rows, n, width / n);
+        let out = match q {
+            CpuStorage::F64(_) => {
+                f64::to_cpu_storage_owned(Self::forward::<f64>(elements(q, lq)?, elements(w, lw)?, size))
+            }
+            _ => f32::to_cpu_storage_owned(Self::forward::<f32>(elements(q, lq)?, elements(w, lw)?, size)),
+        };
+        Ok((out, (rows, width / n).into()))
+    }
+
+    fn bwd(&self, q: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("blend backward");
+        let grad = grad.contiguous()?;
+        match q.dtype() {
+            DType::F64 => Self::backward::<f64>(q, w, &grad),
+            _ => Self::backward::<f32>(q, w, &grad),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The personalisation block, factorised: hypernetwork, generated product and shift in one op.
+//!
+//! ```text
+//! x ─► ReLU(W_h x + b_h) = h ─► c · Σ_k s_k (W[k, M, :] + Σ_m h_m W[k, m, :]) ─(+)─► out
+//! x ─► W_b x + b_b ───────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Written out, the generated weights of one batch of the paper's Predator-Prey would take 3.7 GiB.
+//! Here they never exist: zeros of the source `s` are skipped, and
+//!
+//! * where agents share their source (the global state), the sum over `k` is made once per step,
+//!   a few rows of `W` at a time so that they stay in the second-level cache ([`shared`]);
+//! * where every row has its own (an observation), rows are grouped by `k` and meet `W[k]`
+//!   together, equal rows once ([`own`]).
+
+mod own;
+mod shared;
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+
+use super::linear::{add_rows, cut_dead, relu};
+use super::sparse_linear::{add_scaled, affine_rows};
+use super::{Read, Real, each_shard, elements, fill_shards, shard, sum_shards, transpose, vectorised};
+use crate::nn::{Distinct, Sparse};
+use crate::phases::timed;
+
+/// What the generated weights are applied to.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// `[R / share, K]`
+    pub rows: Sparse,
+    /// How many consecutive rows of `x` use one row of the source.
+    pub share: usize,
+    /// c, the scale of the product.
+    pub scale: f64,
+}
+
+/// The parameters of a block.
+#[derive(Clone, Copy)]
+pub struct BlockWeights<'a> {
+    /// `[M, I]`, `[M]`
+    pub hyper: (&'a Tensor, &'a Tensor),
+    /// `[D, I]`, `[D]`
+    pub shift: (&'a Tensor, &'a Tensor),
+    /// W, `[K, M + 1, D]`, the constant term last.
+    pub product: &'a Tensor,
+}
+
+/// `x` `[R, I]` gives `[R, D]`. Where a unit of h is 0, no gradient passes.
+///
+/// # Errors
+/// If the shapes disagree.
+///
+/// Paper: arXiv 2502.03125, the fusion block `Ŝ_i = S W + B` before Eq. (5).
+pub fn block(x: &Sparse, source: &Source, weights: BlockWeights<'_>) -> Result<Tensor> {
+    let (m, i) = weights.hyper.0.dims2()?;
+    let (k, extended, d) = weights.product.dims3()?;
+    let dims = Dims { rows: x.rows(), i, k, m, d };
+    let fits = weights.hyper.1.dims() == [m]
+        && weights.shift.0.dims() == [d, i]
+        && weights.shift.1.dims() == [d]
+        && extended == m + 1
+        && (x.width(), source.rows.width()) == (i, k)
+        && source.rows.rows() * source.share == x.rows();
+    if !fits {
+        candle_core::bail!(
+            "block: x [{}, {}], hyper {:?}, shift {:?}, product {:?}, source [{}, {}] shared by {}",
+            x.rows(),
+            x.width(),
+            weights.hyper.0.shape(),
+            weights.shift.0.shape(),
+            weights.product.shape(),
+            source.rows.rows(),
+            source.rows.width(),
+            source.share,
+        );
+    }
+    let ((hyper, hyper_bias), (shift, shift_bias)) = (weights.hyper, weights.shift);
+    let flat = Tensor::cat(&[&hyper.flatten_all()?, hyper_bias, &shift.flatten_all()?, shift_bias], 0)?;
+    let distinct = if source.share > 1 { Distinct::all(x.rows()) } else { Distinct::of(x, &source.rows) };
+    let keep = flat.track_op() || weights.product.track_op();
+    let op = Block { x: x.clone(), source: source.clone(), dims, distinct, keep, kept: Mutex::new(None) };
+    flat.apply_op2(&weights.product.contiguous()?, op)
+}
+
+#[derive(Clone, Copy)]
+struct Dims {
+    rows: usize,
+    i: usize,
+    k: usize,
+    m: usize,
+    d: usize,
+}
+
+struct Block {
+    x: Sparse,
+    source: Source,
+    dims: Dims,
+    /// The rows to compute; those equal to one of them are copies.
+    distinct: Distinct,
+    /// Whether a backward pass may follow.
+    keep: bool,
+    /// h of the distinct rows.
+    kept: Mutex<Option<CpuStorage>>,
+}
+
+/// The affine maps of a block as the forward pass wants them.
+struct Affine<T> {
+    /// `[I, M]`, `[M]`
+    hyper: (Vec<T>, Vec<T>),
+    /// `[I, D]`, `[D]`
+    shift: (Vec<T>, Vec<T>),
+}
+
+impl<T: Real> Affine<T> {
+    fn of(flat: &[T], Dims { i, m, d, .. }: Dims) -> Self {
+        let (hyper, rest) = flat.split_at(m * i);
+        let (hyper_bias, rest) = rest.split_at(m);
+        let (shift, shift_bias) = rest.split_at(d * i);
+        Self {
+            hyper: (transpose(m, i, hyper), hyper_bias.to_vec()),
+            shift: (transpose(d, i, shift), shift_bias.to_vec()),
+        }
+    }
+}
+
+type Grads = (Option<Tensor>, Option<Tensor>);
+
+impl Block {
+    fn forward<T: Real>(&self, flat: &[T], w: &[T]) -> Vec<T> {
+        let Dims { m, d, .. } = self.dims;
+        let affine = &Affine::of(flat, self.dims);
+        let rows = self.distinct.len();
+        let share = self.source.share;
+        let mut h = vec![T::ZERO; rows * m];
+        // A shard ends between two rows of the source.
+        fill_shards(&mut h, rows / share, share * m, |index, h| {
+            let rows = shard(rows / share, index);
+            let rows = rows.start * share..rows.end * share;
+            let this = self;
+            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, h: &mut [T]) {
+                let from = rows.map(|row| this.distinct.row(row));
+                affine_rows(&this.x, from, &affine.hyper.0, &affine.hyper.1, h);
+                relu(h);
+            });
+        });
+        let mut out = vec![T::ZERO; rows * d];
+        fill_shards(&mut out, rows / share, share * d, |index, out| {
+            let rows = shard(rows / share, index);
+            let h = &h[rows.start * share * m..rows.end * share * m];
+            let this = self;
+            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, h: &[T], w: &[T], out: &mut [T]) {
+                let share = this.source.share;
+                if share > 1 {
+                    this.shared_forward(rows.clone(), h, w, out);
+                } else {
+                    this.own_forward(rows.clone(), h, w, out);
+                }
+                let scale = T::from_f64(this.source.scale);
+                let d = this.dims.d;
+                let mut shift = vec![T::ZERO; d];
+                for (row, out) in (rows.start * share..rows.end * share).zip(out.chunks_exact_mut(d)) {
+                    let row = this.distinct.row(row);
+                    affine_rows(&this.x, row..row + 1, &affine.shift.0, &affine.shift.1, &mut shift);
+                    for (out, &shift) in out.iter_mut().zip(&shift) {
+                        *out = scale.fma(*out, shift);
+                    }
+                }
+            });
+        });
+        if self.keep
+            && let Ok(mut slot) = self.kept.lock()
+        {
+            *slot = Some(T::to_cpu_storage_owned(h));
+        }
+        self.distinct.spread(out, d)
+    }
+
+    fn backward<T: Real>(&self, w: &Tensor, grad: &Tensor) -> Result<Grads> {
+        let Dims { i, k, m, d, .. } = self.dims;
+        let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(h) = guard.as_ref() else {
+            candle_core::bail!("block: the forward pass kept nothing for a backward pass");
+        };
+        let h = T::cpu_storage_as_slice(h)?;
+        let (w, grad) = (Read::new(w)?, Read::new(grad)?);
+        let (w, grad) = (w.slice::<T>()?, grad.slice::<T>()?);
+        let gathered = self.distinct.gather(grad, d);
+        let grad = gathered.as_deref().unwrap_or(grad);
+
+        let (rows, share) = (self.distinct.len(), self.source.share);
+        let turned = turn_product(w, self.dims);
+        let turned = turned.as_slice();
+        let parts = each_shard(|index| {
+            let rows = shard(rows / share, index);
+            let (from, to) = (rows.start * share, rows.end * share);
+            let (h, grad) = (&h[from * m..to * m], &grad[from * d..to * d]);
+            let mut dh = vec![T::ZERO; h.len()];
+            let mut sums = vec![T::ZERO; (i + 1) * (m + d)];
+            let (this, dh, sums_of) = (self, dh.as_mut_slice(), sums.as_mut_slice());
+            vectorised!(<T>(this: &Block, rows: Range<usize>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
+                let share = this.source.share;
+                if share > 1 {
+                    this.shared_input_grads(rows.clone(), turned, grad, dh);
+                } else {
+                    this.own_input_grads(rows.clone(), turned, grad, dh);
+                }
+                let scale = T::from_f64(this.source.scale);
+                dh.iter_mut().for_each(|dh| *dh = scale * *dh);
+                cut_dead(dh, h);
+                let (hyper, shift) = sums_of.split_at_mut((this.dims.i + 1) * this.dims.m);
+                let rows = rows.start * share..rows.end * share;
+                this.affine_grads(rows.clone(), dh, hyper);
+                this.affine_grads(rows, grad, shift);
+            });
+            sums
+        });
+        let sums = sum_shards(parts);
+        let (hyper, shift) = sums.split_at((i + 1) * m);
+        let flat = [
+            transpose(i, m, &hyper[..i * m]),
+            hyper[i * m..].to_vec(),
+            transpose(i, d, &shift[..i * d]),
+            shift[i * d..].to_vec(),
+        ]
+        .concat();
+
+        let mut dw =
+            if share > 1 { self.shared_weight_grads(h, grad) } else { self.own_weight_grads(h, grad) };
+        let scale = T::from_f64(self.source.scale);
+        dw.iter_mut().for_each(|dw| *dw = scale * *dw);
+        let cpu = &Device::Cpu;
+        let len = flat.len();
+        Ok((Some(Tensor::from_vec(flat, len, cpu)?), Some(Tensor::from_vec(dw, (k, m + 1, d), cpu)?)))
+    }
+
+    /// `to[..I] += Σ x_r ⊗ dy_r`, `to[I] += Σ dy_r`, in the order of the rows.
+    #[inline(always)]
+    fn affine_grads<T: Real>(&self, rows: Range<usize>, dy: &[T], to: &mut [T]) {
+        let width = to.len() / (self.dims.i + 1);
+        let (weights, bias) = to.split_at_mut(self.dims.i * width);
+        add_rows(dy, bias);
+        for (row, dy) in rows.zip(dy.chunks_exact(width)) {
+            let (columns, values) = self.x.row(self.distinct.row(row));
+            for (&column, &value) in columns.iter().zip(values) {
+                add_scaled(&mut weights[column as usize * width..][..width], T::of(value), dy);
+            }
+        }
+    }
+
+    /// The source of a distinct row, or of a group of rows that share it.
+    #[inline(always)]
+    fn source_of(&self, index: usize) -> (&[u32], &[f32]) {
+        let row = if self.source.share > 1 { index } else { self.distinct.row(index) };
+        self.source.rows.row(row)
+    }
+}
+
+/// W without its constant term, every `[M, D]` turned: `[K, D, M]`.
+fn turn_product<T: Real>(w: &[T], Dims { k, m, d, .. }: Dims) -> Vec<T> {
+    let mut turned = vec![T::ZERO; k * d * m];
+    fill_shards(&mut turned, k, d * m, |index, turned| {
+        for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut(d * m)) {
+            turned.copy_from_slice(&transpose(m, d, &w[column * (m + 1) * d..][..m * d]));
+        }
+    });
+    turned
+}
+
+impl CustomOp2 for Block {
+    fn name(&self) -> &'static str {
+        "ddn-block"
+    }
+
+    fn cpu_fwd(
+        &self,
+        flat: &CpuStorage,
+        lf: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        timed!("block forward");
+        let out = match w {
+            CpuStorage::F64(_) => {
+                f64::to_cpu_storage_owned(self.forward::<f64>(elements(flat, lf)?, elements(w, lw)?))
+            }
+            _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(flat, lf)?, elements(w, lw)?)),
+        };
+        Ok((out, (self.dims.rows, self.dims.d).into()))
+    }
+
+    fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("block backward");
+        let grad = grad.contiguous()?;
+        match w.dtype() {
+            DType::F64 => self.backward::<f64>(w, &grad),
+            _ => self.backward::<f32>(w, &grad),
+        }
+    }
+}
