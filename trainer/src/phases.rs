@@ -88,7 +88,7 @@ impl Phases {
 
 impl Subscriber for Phases {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_span() && metadata.target() == TIMED
+        metadata.target() == TIMED
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {

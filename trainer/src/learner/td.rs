@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::agent::Unroll;
 use super::mixer::{JointStep, LossTerms, Mixer, TdBatch};
 use crate::nn::Sparse;
+use crate::nn::kernel::{Read, Real, each_shard, shard};
 use crate::replay::Batch;
 
 /// How targets are made.
@@ -45,9 +46,41 @@ pub fn greedy_rows(q: &[f64], available: &[bool], actions: usize) -> (Vec<u32>, 
         .unzip()
 }
 
-/// Values of `q` `[B, F, N, A]` as numbers.
-fn numbers(q: &Tensor) -> Result<Vec<f64>> {
-    q.flatten_all()?.to_dtype(DType::F64)?.to_vec1()
+/// Utilities `[B, F, N, A]` as numbers, and the greedy choices among them.
+struct Choices {
+    q: Vec<f64>,
+    best: Vec<u32>,
+    max: Vec<f64>,
+}
+
+impl Choices {
+    fn of(q: &Tensor, available: &[bool], actions: usize) -> Result<Self> {
+        match q.dtype() {
+            DType::F64 => Self::read::<f64>(q, available, actions),
+            _ => Self::read::<f32>(q, available, actions),
+        }
+    }
+
+    fn read<T: Real>(q: &Tensor, available: &[bool], actions: usize) -> Result<Self> {
+        let q = q.contiguous()?;
+        let read = Read::new(&q)?;
+        let values = read.slice::<T>()?;
+        let rows = values.len() / actions;
+        let parts = each_shard(|index| {
+            let rows = shard(rows, index);
+            let range = rows.start * actions..rows.end * actions;
+            let q: Vec<f64> = values[range.clone()].iter().map(|q| q.to_f64()).collect();
+            let (best, max) = greedy_rows(&q, &available[range], actions);
+            (q, best, max)
+        });
+        let mut all = Self { q: Vec::with_capacity(values.len()), best: Vec::new(), max: Vec::new() };
+        for (q, best, max) in parts {
+            all.q.extend(q);
+            all.best.extend(best);
+            all.max.extend(max);
+        }
+        Ok(all)
+    }
 }
 
 /// The rows of frames `range` out of `frames` per episode, for one row per frame.
@@ -79,9 +112,9 @@ pub fn td_losses(
     let floats =
         |data: Vec<f64>, shape: (usize, usize, usize)| Tensor::from_vec(data, shape, cpu)?.to_dtype(dtype);
 
-    let (best, best_q) = greedy_rows(&numbers(&online.q)?, &batch.available, a);
-    let slow_q = numbers(&slow.q)?;
-    let (slow_best, slow_max) = greedy_rows(&slow_q, &batch.available, a);
+    let Choices { best, max: best_q, .. } = Choices::of(&online.q, &batch.available, a)?;
+    let Choices { q: slow_q, best: slow_best, max: slow_max } =
+        Choices::of(&slow.q, &batch.available, a)?;
 
     // Next frames: the slow network's value of the chosen actions.
     let choice = if config.double_q { &best } else { &slow_best };

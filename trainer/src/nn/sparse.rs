@@ -41,6 +41,15 @@ impl Builder {
         self.0.ends.push(self.0.columns.len() as u32);
     }
 
+    /// Adds the rows of another one, which has the same width.
+    pub fn append(&mut self, other: &Self) {
+        debug_assert_eq!(self.0.width, other.0.width);
+        let before = self.0.columns.len() as u32;
+        self.0.ends.extend(other.0.ends.iter().map(|end| end + before));
+        self.0.columns.extend_from_slice(&other.0.columns);
+        self.0.values.extend_from_slice(&other.0.values);
+    }
+
     /// The finished matrix.
     #[must_use]
     pub fn build(self) -> Sparse {

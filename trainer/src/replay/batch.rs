@@ -1,5 +1,7 @@
 //! Episodes as the learner wants them: padded to the longest, sparse, with a mask.
 
+use rayon::prelude::*;
+
 use crate::env::EnvSpec;
 use crate::learner::agent::Span;
 use crate::nn::Sparse;
@@ -65,63 +67,28 @@ impl Batch {
     /// Pads `episodes` to the longest of them.
     #[must_use]
     pub fn new(spec: &EnvSpec, episodes: &[&Episode]) -> Self {
-        let (n, a, o) = (spec.n_agents, spec.n_actions(), spec.obs_dim);
         let steps = episodes.iter().map(|episode| episode.len()).max().unwrap_or(0);
+        let parts: Vec<Part> = episodes.par_iter().map(|episode| Part::new(spec, episode, steps)).collect();
         let mut inputs = Builder::new(input_dim(spec));
         let mut state = Builder::new(spec.state_dim);
-        let mut batch = Self {
+        for part in &parts {
+            inputs.append(&part.inputs);
+            state.append(&part.state);
+        }
+        Self {
             episodes: episodes.len(),
             steps,
-            agents: n,
-            actions_each: a,
-            inputs: Builder::new(0).build(),
-            state: Builder::new(0).build(),
-            available: Vec::with_capacity(episodes.len() * (steps + 1) * n * a),
-            actions: Vec::with_capacity(episodes.len() * steps * n),
-            reward: Vec::new(),
-            terminated: Vec::new(),
-            mask: Vec::new(),
+            agents: spec.n_agents,
+            actions_each: spec.n_actions(),
+            inputs: inputs.build(),
+            state: state.build(),
+            available: parts.iter().flat_map(|part| &part.available).copied().collect(),
+            actions: parts.iter().flat_map(|part| &part.actions).copied().collect(),
+            reward: parts.iter().flat_map(|part| &part.reward).copied().collect(),
+            terminated: parts.iter().flat_map(|part| &part.terminated).copied().collect(),
+            mask: parts.iter().flat_map(|part| &part.mask).copied().collect(),
             lengths: episodes.iter().map(|episode| episode.len() + 1).collect(),
-        };
-        for episode in episodes {
-            let length = episode.len();
-            for t in 0..=steps {
-                if t > length {
-                    state.end_row();
-                    (0..n).for_each(|_| inputs.end_row());
-                    batch.available.extend(std::iter::repeat_n(true, n * a));
-                } else {
-                    episode.state.for_each(t, |column, value| state.push(column, value));
-                    state.end_row();
-                    let mut seen: Vec<Vec<(usize, f32)>> = vec![Vec::new(); n];
-                    episode.obs.for_each(t, |column, value| seen[column / o].push((column % o, value)));
-                    for (agent, seen) in seen.into_iter().enumerate() {
-                        let last = (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
-                        push_input(&mut inputs, spec, agent, last, seen.into_iter());
-                    }
-                    let from = batch.available.len();
-                    batch.available.resize(from + n * a, false);
-                    episode.available.for_each(t, |column, _| batch.available[from + column] = true);
-                }
-                if t < steps {
-                    let exists = t < length;
-                    batch.actions.extend(
-                        (0..n).map(
-                            |agent| {
-                                if exists { u32::from(episode.actions[t * n + agent]) } else { 0 }
-                            },
-                        ),
-                    );
-                    batch.reward.push(if exists { episode.rewards[t] } else { 0.0 });
-                    let last = exists && t + 1 == length && episode.terminated;
-                    batch.terminated.push(f32::from(u8::from(last)));
-                    batch.mask.push(f32::from(u8::from(exists)));
-                }
-            }
         }
-        batch.inputs = inputs.build();
-        batch.state = state.build();
-        batch
     }
 
     /// All frames, for a network to be unrolled over.
@@ -155,5 +122,60 @@ impl Batch {
             weights.push(if counts { each } else { 0.0 });
         }
         weights
+    }
+}
+
+/// What one episode is of a batch; the fields are those of [`Batch`].
+struct Part {
+    inputs: Builder,
+    state: Builder,
+    available: Vec<bool>,
+    actions: Vec<u32>,
+    reward: Vec<f32>,
+    terminated: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+impl Part {
+    /// Pads `episode` to `steps`.
+    fn new(spec: &EnvSpec, episode: &Episode, steps: usize) -> Self {
+        let (n, a, o) = (spec.n_agents, spec.n_actions(), spec.obs_dim);
+        let length = episode.len();
+        let mut inputs = Builder::new(input_dim(spec));
+        let mut state = Builder::new(spec.state_dim);
+        let mut available = vec![true; (steps + 1) * n * a];
+        available[..(length + 1) * n * a].fill(false);
+        let mut seen: Vec<Vec<(usize, f32)>> = vec![Vec::new(); n];
+        for t in 0..=length {
+            episode.state.for_each(t, |column, value| state.push(column, value));
+            state.end_row();
+            episode.obs.for_each(t, |column, value| seen[column / o].push((column % o, value)));
+            for (agent, seen) in seen.iter_mut().enumerate() {
+                let last = (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
+                push_input(&mut inputs, spec, agent, last, seen.drain(..));
+            }
+            episode.available.for_each(t, |column, _| available[t * n * a + column] = true);
+        }
+        for _ in length..steps {
+            state.end_row();
+            (0..n).for_each(|_| inputs.end_row());
+        }
+        let padded = |taken: &mut dyn Iterator<Item = f32>| {
+            let mut padded: Vec<f32> = taken.collect();
+            padded.resize(steps, 0.0);
+            padded
+        };
+        let mut actions: Vec<u32> = episode.actions.iter().map(|&action| u32::from(action)).collect();
+        actions.resize(steps * n, 0);
+        let mut ends = (0..length).map(|t| f32::from(u8::from(episode.terminated && t + 1 == length)));
+        Self {
+            inputs,
+            state,
+            available,
+            actions,
+            reward: padded(&mut episode.rewards.iter().copied()),
+            terminated: padded(&mut ends),
+            mask: padded(&mut (0..length).map(|_| 1.0)),
+        }
     }
 }
