@@ -16,8 +16,8 @@ pub struct Span<'a> {
     pub frames: usize,
     /// N
     pub agents: usize,
-    /// Frames of each that exist; `None` where all do. The recurrent part skips
-    /// padding, where hidden state and utilities are zeros.
+    /// Frames that exist, of each episode `[B]` or of each agent `[B·N]`; `None` where all do. The
+    /// recurrent part skips the others, where hidden state and utilities are zeros.
     pub lengths: Option<&'a [usize]>,
 }
 

@@ -113,8 +113,7 @@ pub fn td_losses(
         |data: Vec<f64>, shape: (usize, usize, usize)| Tensor::from_vec(data, shape, cpu)?.to_dtype(dtype);
 
     let Choices { best, max: best_q, .. } = Choices::of(&online.q, &batch.available, a)?;
-    let Choices { q: slow_q, best: slow_best, max: slow_max } =
-        Choices::of(&slow.q, &batch.available, a)?;
+    let Choices { q: slow_q, best: slow_best, max: slow_max } = Choices::of(&slow.q, &batch.available, a)?;
 
     // Next frames: the slow network's value of the chosen actions.
     let choice = if config.double_q { &best } else { &slow_best };

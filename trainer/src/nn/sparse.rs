@@ -104,6 +104,21 @@ impl Sparse {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// The same with the rows emptied that `keep` refuses.
+    #[must_use]
+    pub fn keep(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let mut builder = Builder::new(self.width());
+        for index in 0..self.rows() {
+            if keep(index) {
+                let (columns, values) = self.row(index);
+                builder.0.columns.extend_from_slice(columns);
+                builder.0.values.extend_from_slice(values);
+            }
+            builder.end_row();
+        }
+        builder.build()
+    }
+
     /// The rows that `keep` names, in that order.
     #[must_use]
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {

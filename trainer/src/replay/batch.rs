@@ -98,6 +98,31 @@ impl Batch {
         Span { episodes: self.episodes, frames: self.steps + 1, agents: self.agents, lengths }
     }
 
+    /// Frames `[B·N]` up to the last step at which an agent has a choice.
+    ///
+    /// A follower whose later rows count in no loss need not be unrolled over them: captors freeze for
+    /// good, the dead stay dead.
+    #[must_use]
+    pub fn lengths_of_choice(&self) -> Vec<usize> {
+        let (n, frames) = (self.agents, self.steps + 1);
+        let mut lengths = vec![0; self.episodes * n];
+        for (row, available) in self.available.chunks_exact(self.actions_each).enumerate() {
+            let (b, t) = (row / n / frames, row / n % frames);
+            let acts = t + 1 < self.lengths[b];
+            if acts && available.iter().filter(|&&yes| yes).count() > 1 {
+                lengths[b * n + row % n] = t + 1;
+            }
+        }
+        lengths
+    }
+
+    /// The agents' inputs without the entries of the frames after `lengths` `[B·N]`.
+    #[must_use]
+    pub fn inputs_until(&self, lengths: &[usize]) -> Sparse {
+        let (n, frames) = (self.agents, self.steps + 1);
+        self.inputs.keep(|row| row / n % frames < lengths[row / n / frames * n + row % n])
+    }
+
     /// How many steps exist.
     #[must_use]
     pub fn filled(&self) -> f64 {

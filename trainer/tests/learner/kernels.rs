@@ -140,7 +140,11 @@ fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
         let first = part(&[b, n, h])?;
         let weights = Weights { input: (&wi, &bi), hidden: (&wh, &bh), output: (&wo, &bo) };
         let lengths: Vec<usize> = (0..b).map(|episode| (7 * episode + 2) % (t + 1)).collect();
-        for (start, lengths) in [(None, None), (Some(first.as_tensor()), Some(lengths.as_slice()))] {
+        let each: Vec<usize> = (0..b * n).map(|agent| (5 * agent + 1) % (t + 1)).collect();
+        let start = Some(first.as_tensor());
+        for (start, lengths) in
+            [(None, None), (start, Some(lengths.as_slice())), (start, Some(each.as_slice()))]
+        {
             let inputs = [
                 ("features", &features),
                 ("input weight", &wi),

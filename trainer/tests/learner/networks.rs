@@ -173,3 +173,46 @@ fn updates_move_what_learns_and_nothing_else() -> Result<()> {
     }
     Ok(())
 }
+
+/// After its last choice an agent is in no loss, so that its later rows need not exist.
+#[test]
+fn a_follower_is_not_unrolled_over_agents_that_have_no_choice_any_more() -> Result<()> {
+    let config = algorithms().into_iter().find(|config| config.algorithm() == "ddn+vdn");
+    let config = config.expect("there is DDN on VDN");
+    let mut batch = batch(&episodes(&[7, 5, 12]));
+    // The first agent of each episode freezes after two steps.
+    let (frames, n, a) = (batch.steps + 1, batch.agents, batch.actions_each);
+    for (row, available) in batch.available.chunks_exact_mut(a).enumerate() {
+        if row % n == 0 && row / n % frames >= 2 {
+            available.fill(false);
+            available[0] = true;
+        }
+    }
+    let lengths = batch.lengths_of_choice();
+    assert!(lengths.iter().step_by(n).all(|&length| length <= 2));
+    let mut scheme = build(&config);
+    let whole = {
+        let leader = scheme.unroll("ggn", &batch.inputs, &batch.state, batch.span(), None)?;
+        let follower = scheme.unroll("lpn", &batch.inputs, &batch.state, batch.span(), None)?;
+        let terms = distillation(&batch, &leader, &follower, &DistillConfig::default())?;
+        let total =
+            terms.iter().try_fold(Tensor::new(0.0, &Device::Cpu)?, |total, (_, _, term)| total + term)?;
+        let grads = total.backward()?;
+        let (_, follower) =
+            scheme.params().into_iter().find(|(set, _)| *set == "follower").expect("DDN has one");
+        let mut square = 0.0;
+        for (_, var) in follower.vars() {
+            if let Some(grad) = grads.get(&var) {
+                square += grad.sqr()?.sum_all()?.to_scalar::<f64>()?;
+            }
+        }
+        (total.to_scalar::<f64>()?, square.sqrt())
+    };
+    let metrics = scheme.update(&batch, &mut stream(1, "update")).expect("it learns");
+    let total: f64 =
+        ["block", "features", "q"].map(|term| metrics[&format!("loss_distill_{term}")]).iter().sum();
+    for (got, want) in [(total, whole.0), (metrics["grad_norm_lpn"], whole.1)] {
+        assert!((got - want).abs() < 1e-12 * want.abs().max(1.0), "{got} is not {want}");
+    }
+    Ok(())
+}

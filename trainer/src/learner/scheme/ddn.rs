@@ -277,7 +277,14 @@ fn follow(
 ) -> Result<Metrics, LearnError> {
     let follower = {
         timed!("follower forward");
-        lpn.unroll(&batch.inputs, batch.span(), None).during("local policy network")?
+        let unroll = if config.count_idle_agents {
+            lpn.unroll(&batch.inputs, batch.span(), None)
+        } else {
+            let lengths = batch.lengths_of_choice();
+            let span = Span { lengths: Some(&lengths), ..batch.span() };
+            lpn.unroll(&batch.inputs_until(&lengths), span, None)
+        };
+        unroll.during("local policy network")?
     };
     let terms = {
         timed!("distillation");

@@ -41,8 +41,8 @@ pub struct Weights<'a> {
 /// Runs all sequences of a batch: hidden states `[B, T, N, H]` and outputs `[B, T, N, A]`.
 ///
 /// `features` `[B, T, N, F]`; `start` `[B, N, H]` is where the hidden state begins (zeros if `None`;
-/// no gradient reaches it). `lengths` `[B]` says how many steps of each sequence exist: those after
-/// them cost nothing, come out as zeros and receive no gradient.
+/// no gradient reaches it). `lengths` says how many steps exist, of each sequence `[B]` or of each of
+/// its agents `[B·N]`: those after them cost nothing, come out as zeros and receive no gradient.
 ///
 /// # Errors
 /// If the shapes disagree.
@@ -65,8 +65,14 @@ pub fn recurrent(
     if start.as_ref().is_some_and(|start: &Vec<f64>| start.len() != b * n * h) {
         candle_core::bail!("recurrent: the first hidden state must be [{b}, {n}, {h}]");
     }
-    let lengths = lengths.map_or_else(|| vec![t; b], <[usize]>::to_vec);
-    if lengths.len() != b || lengths.iter().any(|&length| length > t) {
+    let lengths = match lengths {
+        Some(lengths) if lengths.len() == b => {
+            lengths.iter().flat_map(|&length| std::iter::repeat_n(length, n)).collect()
+        }
+        Some(lengths) => lengths.to_vec(),
+        None => vec![t; b * n],
+    };
+    if lengths.len() != b * n || lengths.iter().any(|&length| length > t) {
         candle_core::bail!("recurrent: {} lengths for {b} sequences of up to {t} steps", lengths.len());
     }
     // One tensor of all weights: an operation of candle takes three tensors at most.
@@ -115,9 +121,10 @@ impl Dims {
         self.a.next_multiple_of(8)
     }
 
-    /// First row, in the order `(b, t, n)`, of agent 0 of an episode at a step.
-    fn row(self, episode: usize, step: usize) -> usize {
-        (episode * self.t + step) * self.n
+    /// The row, in the order `(b, t, n)`, of a sequence, in the order `(b, n)`, at a step.
+    #[inline(always)]
+    fn row(self, sequence: usize, step: usize) -> usize {
+        (sequence / self.n * self.t + step) * self.n + sequence % self.n
     }
 }
 
@@ -133,7 +140,7 @@ struct Turned<T> {
 struct Recurrent {
     dims: Dims,
     start: Option<Vec<f64>>,
-    /// Steps of each sequence that exist.
+    /// Steps that exist, `[B·N]`.
     lengths: Vec<usize>,
     /// Whether a backward pass may follow.
     keep: bool,
@@ -181,27 +188,28 @@ impl Recurrent {
             .zip(shards_mut(&mut kept, rows_kept, t * n * 4 * h));
         shards.enumerate().for_each(|(index, ((hiddens, outputs), kept))| {
             let episodes = shard(b, index);
-            let features = &features[dims.row(episodes.start, 0) * f..dims.row(episodes.end, 0) * f];
+            let features = &features[episodes.start * t * n * f..episodes.end * t * n * f];
             let mut last = self.first::<T>(&episodes);
-            let (lengths, last) = (&self.lengths[episodes], last.as_mut_slice());
+            let lengths = &self.lengths[episodes.start * n..episodes.end * n];
+            let last = last.as_mut_slice();
             vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], hiddens: &mut [T], outputs: &mut [T]) {
-                let Dims { n, f, h, a, .. } = dims;
-                let (most, wide) = (lengths.len() * n, dims.wide());
+                let Dims { f, h, a, .. } = dims;
+                let (most, wide) = (lengths.len(), dims.wide());
                 let mut x = vec![T::ZERO; most * f];
                 let mut gates = vec![T::ZERO; most * 3 * h];
                 let mut recurrent = vec![T::ZERO; most * 3 * h];
                 let mut output = vec![T::ZERO; most * wide];
                 let mut running: Vec<usize> = (0..lengths.len()).collect();
                 for step in 0..lengths.iter().copied().max().unwrap_or(0) {
-                    still_running(&mut running, lengths, step, last, n * h);
-                    let rows = running.len() * n;
-                    for (&episode, x) in running.iter().zip(x.chunks_exact_mut(n * f)) {
-                        x.copy_from_slice(&features[dims.row(episode, step) * f..][..n * f]);
+                    still_running(&mut running, lengths, step, last, h);
+                    let rows = running.len();
+                    for (&sequence, x) in running.iter().zip(x.chunks_exact_mut(f)) {
+                        x.copy_from_slice(&features[dims.row(sequence, step) * f..][..f]);
                     }
                     affine((rows, 3 * h, f), &x, &turned.input, input_bias, &mut gates);
                     affine((rows, 3 * h, h), last, &turned.hidden, hidden_bias, &mut recurrent);
-                    for inner in 0..rows {
-                        let row = dims.row(running[inner / n], step) + inner % n;
+                    for (inner, &sequence) in running.iter().enumerate() {
+                        let row = dims.row(sequence, step);
                         let keep =
                             if kept.is_empty() { None } else { Some(&mut kept[row * 4 * h..][..4 * h]) };
                         cell(
@@ -212,8 +220,8 @@ impl Recurrent {
                         );
                     }
                     affine((rows, wide, h), last, &turned.output, &turned.output_bias, &mut output);
-                    for inner in 0..rows {
-                        let row = dims.row(running[inner / n], step) + inner % n;
+                    for (inner, &sequence) in running.iter().enumerate() {
+                        let row = dims.row(sequence, step);
                         hiddens[row * h..][..h].copy_from_slice(&last[inner * h..][..h]);
                         outputs[row * a..][..a].copy_from_slice(&output[inner * wide..][..a]);
                     }
@@ -254,7 +262,8 @@ impl Recurrent {
             let episodes = shard(b, index);
             let first = self.first::<T>(&episodes);
             let mut sums = vec![T::ZERO; flat.len()];
-            let (from, lengths) = (dims.row(episodes.start, 0), &self.lengths[episodes]);
+            let from = episodes.start * t * n;
+            let lengths = &self.lengths[episodes.start * n..episodes.end * n];
             let (first, to) = (first.as_slice(), sums.as_mut_slice());
             vectorised!(<T>(dims: Dims, lengths: &[usize], from: usize, first: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
                 backward_shard(dims, (lengths, from), first, past, flat, dx, to);
@@ -352,7 +361,7 @@ fn backward_shard<T: Real>(
 ) {
     let Dims { n, f, h, a, .. } = dims;
     let [input, _, hidden, _, output, _] = dims.split(flat);
-    let most = lengths.len() * n;
+    let most = lengths.len();
     let mut collected = Collected::new(dims, ROWS + most);
     let mut carry = vec![T::ZERO; most * h];
     let mut dhidden = vec![T::ZERO; most * h];
@@ -360,19 +369,14 @@ fn backward_shard<T: Real>(
     // Backwards, sequences join; they stay in the order in which they came.
     let mut running: Vec<usize> = Vec::new();
     for step in (0..lengths.iter().copied().max().unwrap_or(0)).rev() {
-        let joining = (0..lengths.len()).filter(|&episode| lengths[episode] == step + 1);
-        running.extend(joining);
-        let rows = running.len() * n;
+        running.extend((0..lengths.len()).filter(|&sequence| lengths[sequence] == step + 1));
+        let rows = running.len();
         let at = collected.rows;
-        for inner in 0..rows {
-            let (episode, agent) = (running[inner / n], inner % n);
-            let row = from + dims.row(episode, step) + agent;
+        for (inner, &sequence) in running.iter().enumerate() {
+            let row = from + dims.row(sequence, step);
             let place = at + inner;
-            let before = if step == 0 {
-                &first[(episode * n + agent) * h..][..h]
-            } else {
-                &past.hidden[(row - n) * h..][..h]
-            };
+            let before =
+                if step == 0 { &first[sequence * h..][..h] } else { &past.hidden[(row - n) * h..][..h] };
             collected.features[place * f..][..f].copy_from_slice(&past.features[row * f..][..f]);
             collected.before[place * h..][..h].copy_from_slice(before);
             collected.after[place * h..][..h].copy_from_slice(&past.hidden[row * h..][..h]);
@@ -381,8 +385,8 @@ fn backward_shard<T: Real>(
         }
         let doutput = &collected.doutput[at * a..][..rows * a];
         gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
-        for inner in 0..rows {
-            let row = from + dims.row(running[inner / n], step) + inner % n;
+        for (inner, &sequence) in running.iter().enumerate() {
+            let row = from + dims.row(sequence, step);
             let place = at + inner;
             cell_backward(
                 &past.kept[row * 4 * h..][..4 * h],
@@ -400,8 +404,8 @@ fn backward_shard<T: Real>(
         dstep.fill(T::ZERO);
         let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];
         gemm((rows, f, 3 * h), dgates, across, input, dstep);
-        for (&episode, dstep) in running.iter().zip(dstep.chunks_exact(n * f)) {
-            dx[dims.row(episode, step) * f..][..n * f].copy_from_slice(dstep);
+        for (&sequence, dstep) in running.iter().zip(dstep.chunks_exact(f)) {
+            dx[dims.row(sequence, step) * f..][..f].copy_from_slice(dstep);
         }
         collected.rows += rows;
         if collected.rows >= ROWS {
