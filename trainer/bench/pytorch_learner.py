@@ -3,7 +3,8 @@
     python=$(bash tests/python.sh bench)
     $python trainer/bench/pytorch_learner.py --scheme ddn --mixer qmix --threads 2 --json
 
-Equal to `ddn-train bench` on trainer/configs/predator_prey.toml (trainer/bench/compare runs both and checks the shapes):
+`ddn-train bench CONFIG --against pytorch --python $python` runs it in turns with an update of its own on the same shapes.
+Equal on both sides:
 
     shapes and widths   of the batch, the networks, the mixer and both hypernetworks (M = 64)
     networks            unrolled over all T+1 frames of whole episodes, once each: online, slow, and with ddn the follower
@@ -45,15 +46,29 @@ import torch.nn.functional as F
 class Core(nn.Module):
     """fc1, ReLU, GRU, fc2, over rows of whole episodes: x [T, rows, inputs]."""
 
+    cell_by_cell = False
+
     def __init__(self, inputs, hidden, actions):
         super().__init__()
         self.fc1 = nn.Linear(inputs, hidden)
-        self.gru = nn.GRU(hidden, hidden)
+        self.gru = nn.GRUCell(hidden, hidden) if self.cell_by_cell else nn.GRU(hidden, hidden)
         self.fc2 = nn.Linear(hidden, actions)
 
     def forward(self, x):
+        if self.cell_by_cell:
+            return self.step_by_step(x)
         features = F.relu(self.fc1(x))
         return features, self.fc2(self.gru(features)[0])
+
+    def step_by_step(self, x):
+        """As PyMARL's learner has it: the whole agent network once per time step."""
+        hidden = x.new_zeros(x.shape[1], self.gru.hidden_size)
+        features, outputs = [], []
+        for step in x.unbind(0):
+            features.append(F.relu(self.fc1(step)))
+            hidden = self.gru(features[-1], hidden)
+            outputs.append(self.fc2(hidden))
+        return torch.stack(features), torch.stack(outputs)
 
 
 def bucket_product(h, pairs, weight):
@@ -299,9 +314,11 @@ def main():
         parser.add_argument("--" + name, type=int, default=value)
     parser.add_argument("--scale", type=float, default=0.01, help="of the product with the generated weights")
     parser.add_argument("--mu", type=float, default=0.75, help="share of steps that carry the intrinsic reward")
+    parser.add_argument("--cell", action="store_true", help="a loop of nn.GRUCell over time, as PyMARL writes it")
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     o = parser.parse_args()
 
+    Core.cell_by_cell = o.cell
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
     rng = np.random.default_rng(o.seed)

@@ -12,10 +12,14 @@ use tracing::{Event, Metadata, Subscriber};
 /// Target of the spans that are timed.
 pub const TIMED: &str = "ddn::timed";
 
-/// Opens a timed span until the end of the block.
+/// Opens a timed span until the end of the block; a kernel says how many multiply-adds it needs.
 macro_rules! timed {
     ($name:literal) => {
         let _timed = tracing::trace_span!(target: $crate::phases::TIMED, $name).entered();
+    };
+    ($name:literal, $work:expr) => {
+        let _timed =
+            tracing::trace_span!(target: $crate::phases::TIMED, $name, work = $work as u64).entered();
     };
 }
 pub(crate) use timed;
@@ -55,6 +59,8 @@ pub struct Time {
     pub count: usize,
     /// In total, inner spans included.
     pub seconds: f64,
+    /// Multiply-adds that cannot be done without, inner spans included.
+    pub multiply_adds: f64,
 }
 
 impl Time {
@@ -62,6 +68,7 @@ impl Time {
     #[must_use]
     pub fn per(mut self, times: usize) -> Self {
         self.seconds /= times.max(1) as f64;
+        self.multiply_adds /= times.max(1) as f64;
         self
     }
 }
@@ -99,9 +106,13 @@ impl Subscriber for Phases {
             None => name.to_owned(),
         };
         let index = clock.spans.iter().position(|time| time.path == path).unwrap_or_else(|| {
-            clock.spans.push(Time { path, count: 0, seconds: 0.0 });
+            clock.spans.push(Time { path, count: 0, seconds: 0.0, multiply_adds: 0.0 });
             clock.spans.len() - 1
         });
+        let mut work = Work(0);
+        span.record(&mut work);
+        let around: Vec<usize> = clock.open.iter().map(|&(index, _)| index).chain([index]).collect();
+        around.into_iter().for_each(|index| clock.spans[index].multiply_adds += work.0 as f64);
         Id::from_u64(index as u64 + 1)
     }
 
@@ -125,6 +136,19 @@ impl Subscriber for Phases {
     fn event(&self, _: &Event<'_>) {}
 }
 
+/// Reads the field `work` of a span.
+struct Work(u64);
+
+impl tracing::field::Visit for Work {
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        if field.name() == "work" {
+            self.0 = value;
+        }
+    }
+
+    fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +160,7 @@ mod tests {
             for _ in 0..3 {
                 {
                     timed!("forward");
-                    timed!("product");
+                    timed!("product", 5_usize);
                 }
                 timed!("backward");
                 timed!("product");
@@ -147,5 +171,6 @@ mod tests {
         let seen: Vec<_> = times.iter().map(|time| (time.path.as_str(), time.count)).collect();
         assert_eq!(seen, [("forward", 3), ("forward/product", 3), ("backward", 3), ("backward/product", 3)]);
         assert!(times[0].seconds >= times[1].seconds);
+        assert_eq!(times.iter().map(|time| time.multiply_adds).collect::<Vec<_>>(), [15.0, 15.0, 0.0, 0.0]);
     }
 }

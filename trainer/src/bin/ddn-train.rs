@@ -122,6 +122,15 @@ enum Command {
         /// Updates to time, after one to warm up.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
         updates: u32,
+        /// Another learner to time in turns with this one, on the same shapes and threads.
+        #[arg(long, value_name = "LEARNER")]
+        against: Option<bench::RivalKind>,
+        /// How many turns of both.
+        #[arg(long, default_value_t = 3, requires = "against", value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// A Python interpreter that can import torch and numpy.
+        #[arg(long, default_value = "python3", requires = "against")]
+        python: PathBuf,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -190,8 +199,9 @@ fn run(command: Command) -> anyhow::Result<u8> {
             list::check(&env, seed, episodes as usize, json)?;
             None
         }
-        Command::Bench { config, set, updates, json } => {
-            bench::bench(&config, &set, updates as usize, json)?;
+        Command::Bench { config, set, updates, against, rounds, python, json } => {
+            let rival = against.map(|kind| bench::Rival { kind, python, rounds: rounds as usize });
+            bench::bench(&config, &set, &bench::Request { updates: updates as usize, rival, json })?;
             None
         }
     };

@@ -85,7 +85,7 @@ impl CustomOp2 for Blend {
         w: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("blend forward");
+        timed!("blend forward", lw.shape().elem_count());
         let ((rows, n), (w_rows, width)) = (lq.shape().dims2()?, lw.shape().dims2()?);
         if w_rows != rows || n == 0 || width % n != 0 {
             candle_core::bail!("blend: q {:?}, w {:?}", lq.shape(), lw.shape());
@@ -101,7 +101,7 @@ impl CustomOp2 for Blend {
     }
 
     fn bwd(&self, q: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("blend backward");
+        timed!("blend backward", 2 * w.elem_count());
         let grad = grad.contiguous()?;
         match q.dtype() {
             DType::F64 => Self::backward::<f64>(q, w, &grad),

@@ -128,7 +128,7 @@ impl CustomOp3 for Linear {
         b: &CpuStorage,
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("linear forward");
+        timed!("linear forward", lx.dims()[0] * lw.shape().elem_count());
         let (rows, i) = lx.shape().dims2()?;
         let (o, wi) = lw.shape().dims2()?;
         if wi != i || lb.shape().dims1()? != o {
@@ -158,7 +158,7 @@ impl CustomOp3 for Linear {
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("linear backward");
+        timed!("linear backward", (1 + usize::from(self.input_grad)) * x.dim(0)? * w.elem_count());
         match x.dtype() {
             DType::F64 => self.backward::<f64>(x, w, y, &grad.contiguous()?),
             _ => self.backward::<f32>(x, w, y, &grad.contiguous()?),

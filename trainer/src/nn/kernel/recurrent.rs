@@ -149,6 +149,12 @@ struct Recurrent {
 }
 
 impl Recurrent {
+    /// Of the forward pass.
+    fn multiply_adds(&self) -> usize {
+        let Dims { f, h, a, .. } = self.dims;
+        self.lengths.iter().sum::<usize>() * (3 * h * (f + h) + a * h)
+    }
+
     fn first<T: Real>(&self, episodes: &std::ops::Range<usize>) -> Vec<T> {
         let Dims { n, h, .. } = self.dims;
         match &self.start {
@@ -459,7 +465,7 @@ impl CustomOp2 for Recurrent {
         flat: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("recurrent forward");
+        timed!("recurrent forward", self.multiply_adds());
         let Dims { b, t, n, h, a, .. } = self.dims;
         let out = match features {
             CpuStorage::F64(_) => {
@@ -471,7 +477,7 @@ impl CustomOp2 for Recurrent {
     }
 
     fn bwd(&self, features: &Tensor, flat: &Tensor, both: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("recurrent backward");
+        timed!("recurrent backward", 2 * self.multiply_adds());
         let grad = grad.contiguous()?;
         match features.dtype() {
             DType::F64 => self.backward::<f64>(features, flat, both, &grad),

@@ -117,7 +117,7 @@ impl CustomOp2 for SparseLinear {
         b: &CpuStorage,
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("sparse linear forward");
+        timed!("sparse linear forward", self.x.entries() * lb.shape().elem_count());
         let (o, i) = lw.shape().dims2()?;
         if i != self.x.width() || lb.shape().dims1()? != o {
             candle_core::bail!("sparse linear: input of {}, weight {:?}", self.x.width(), lw.shape());
@@ -132,7 +132,7 @@ impl CustomOp2 for SparseLinear {
     }
 
     fn bwd(&self, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("sparse linear backward");
+        timed!("sparse linear backward", self.x.entries() * w.dim(0)?);
         let grad = grad.contiguous()?;
         match w.dtype() {
             DType::F64 => self.backward::<f64>(y, &grad),

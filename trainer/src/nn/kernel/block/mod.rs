@@ -251,6 +251,22 @@ impl Block {
         }
     }
 
+    /// Of the forward pass, on distinct rows and entries that are not zero.
+    fn multiply_adds(&self) -> usize {
+        let Dims { m, d, .. } = self.dims;
+        let share = self.source.share;
+        let affine: usize =
+            (0..self.distinct.len()).map(|row| self.x.row(self.distinct.row(row)).0.len() * (m + d)).sum();
+        let product: usize = (0..self.distinct.len() / share)
+            .map(|index| match self.source_of(index).0.len() {
+                0 => 0,
+                entries if share > 1 => (entries * (m + 1) + share * m) * d,
+                entries => entries * (m + 1) * d,
+            })
+            .sum();
+        affine + product
+    }
+
     /// The source of a distinct row, or of a group of rows that share it.
     #[inline(always)]
     fn source_of(&self, index: usize) -> (&[u32], &[f32]) {
@@ -282,7 +298,7 @@ impl CustomOp2 for Block {
         w: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("block forward");
+        timed!("block forward", self.multiply_adds());
         let out = match w {
             CpuStorage::F64(_) => {
                 f64::to_cpu_storage_owned(self.forward::<f64>(elements(flat, lf)?, elements(w, lw)?))
@@ -293,7 +309,7 @@ impl CustomOp2 for Block {
     }
 
     fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("block backward");
+        timed!("block backward", 2 * self.multiply_adds());
         let grad = grad.contiguous()?;
         match w.dtype() {
             DType::F64 => self.backward::<f64>(w, &grad),

@@ -1,4 +1,8 @@
-//! `ddn-train bench`: how fast an experiment runs here.
+//! `ddn-train bench`: how fast an experiment runs here, and where its time goes.
+
+mod against;
+mod rate;
+mod show;
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,6 +19,19 @@ use crate::rollout::{Plan, Player, play};
 use crate::seed::stream;
 use crate::train::{build_envs, build_scheme};
 
+pub use against::{Against, Rival, RivalKind};
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Updates to time, after one to warm up.
+    pub updates: usize,
+    /// Another learner to time in turns with this one.
+    pub rival: Option<Rival>,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub struct Bench {
@@ -29,6 +46,8 @@ pub struct Bench {
     pub phases: Vec<Time>,
     /// Environment steps per second while collecting with the acting network.
     pub env_steps_per_s: f64,
+    /// Multiply-adds per second of a matrix product on all threads.
+    pub product_rate: f64,
     /// Peak resident memory of this process.
     pub peak_rss_bytes: Option<u64>,
     /// Bytes of one stored episode, mean.
@@ -39,6 +58,8 @@ pub struct Bench {
     pub parameters: Vec<(String, usize)>,
     /// What the updates were made on.
     pub batch: BatchFacts,
+    /// The other learner, if one was asked for.
+    pub against: Option<Against>,
 }
 
 /// Sizes of a batch and how much of it is not zero, for comparison with other learners.
@@ -89,16 +110,26 @@ impl BatchFacts {
     }
 }
 
-/// Times `updates` updates on episodes of random play, and one collection.
+/// Times updates on episodes of random play, and one collection.
 ///
 /// # Errors
-/// If the config is wrong or the environment fails.
+/// If the config is wrong, the environment fails, or the other learner cannot be run.
 #[allow(clippy::print_stdout)]
-pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) -> anyhow::Result<()> {
+pub fn bench(config: &Path, overrides: &[String], request: &Request) -> anyhow::Result<()> {
     let config = ExperimentConfig::load(config, overrides)?;
     set_threads(&config)?;
-    let mut scheme = build_scheme(&config)?;
-    let mut envs = build_envs(&config, config.rollout.envs)?;
+    let result = measure(&config, request)?;
+    if request.json {
+        println!("{}", serde_json::to_string(&result)?);
+    } else {
+        print!("{}", show::text(&result));
+    }
+    Ok(())
+}
+
+fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench> {
+    let mut scheme = build_scheme(config)?;
+    let mut envs = build_envs(config, config.rollout.envs)?;
     let spec = envs[0].spec().clone();
     let mut replay = ReplayBuffer::new(config.replay.capacity);
     let count = config.replay.batch.max(config.rollout.envs);
@@ -124,48 +155,42 @@ pub fn bench(config: &Path, overrides: &[String], updates: usize, json: bool) ->
     };
     let facts = one_update(0)?;
     let mut updates_s = Vec::new();
-    for update in 1..=updates {
-        let began = Instant::now();
-        one_update(update)?;
-        updates_s.push(began.elapsed().as_secs_f64());
+    let mut against = request.rival.clone().map(|rival| Against::new(rival, config, &facts)).transpose()?;
+    for _ in 0..against.as_ref().map_or(1, Against::rounds) {
+        for update in 1..=request.updates {
+            let began = Instant::now();
+            one_update(update)?;
+            updates_s.push(began.elapsed().as_secs_f64());
+        }
+        if let Some(against) = &mut against {
+            against.round(request.updates)?;
+        }
     }
     // Once more, one step after the other.
     let phases = Phases::default();
-    for update in 1..=updates {
+    for update in 1..=request.updates {
         tracing::subscriber::with_default(phases.clone(), || one_update(update))?;
     }
-    let mut sorted = updates_s.clone();
-    sorted.sort_by(f64::total_cmp);
-    let result = Bench {
+    let update_s = median(&updates_s);
+    Ok(Bench {
         algorithm: config.algorithm(),
-        update_s: sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN),
-        phases: phases.times().into_iter().map(|time| time.per(updates_s.len())).collect(),
+        update_s,
+        phases: phases.times().into_iter().map(|time| time.per(request.updates)).collect(),
         updates_s,
         env_steps_per_s,
+        product_rate: rate::product_rate(),
         peak_rss_bytes: peak_rss_bytes(),
         episode_bytes: replay.bytes() / replay.len().max(1),
         threads: rayon::current_num_threads(),
         parameters: scheme.params().into_iter().map(|(name, set)| (name.to_owned(), set.count())).collect(),
         batch: facts,
-    };
-    if json {
-        println!("{}", serde_json::to_string(&result)?);
-        return Ok(());
-    }
-    println!("{} on {} threads", result.algorithm, result.threads);
-    println!("update          {:.4} s, median of {}", result.update_s, result.updates_s.len());
-    println!("collecting      {:.0} environment steps/s", result.env_steps_per_s);
-    println!("episode         {} bytes in replay", result.episode_bytes);
-    if let Some(peak) = result.peak_rss_bytes {
-        println!("peak memory     {:.0} MiB", peak as f64 / 1_048_576.0);
-    }
-    for time in &result.phases {
-        let (depth, name) =
-            (time.path.matches('/').count(), time.path.rsplit('/').next().unwrap_or_default());
-        println!("{:>9.2} ms  {}{name}", 1e3 * time.seconds, "  ".repeat(depth));
-    }
-    for (name, count) in &result.parameters {
-        println!("parameters      {count:>9}  {name}");
-    }
-    Ok(())
+        against: against.map(|against| against.compared_with(update_s)),
+    })
+}
+
+/// The middle one, NaN of none.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
