@@ -26,8 +26,8 @@ fn sparse(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
 fn alike(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
     let mut dense = vec![0.0; rows * width];
     for row in dense.chunks_exact_mut(width) {
-        row[rng.below(3) as usize] = 1.0;
-        row[3 + rng.below(2) as usize] = 0.5;
+        row[rng.below(3)] = 1.0;
+        row[3 + rng.below(2)] = 0.5;
     }
     Sparse::from_dense(width, &dense)
 }

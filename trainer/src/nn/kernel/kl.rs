@@ -66,7 +66,7 @@ impl<T: Real> Softmax<T> {
         let chunks = self.log.chunks_exact_mut(LANES).zip(self.share.chunks_exact_mut(LANES));
         for ((log, share), on) in chunks.zip(on.chunks_exact(LANES)) {
             for (((log, share), &on), sum) in log.iter_mut().zip(share).zip(on).zip(&mut sums) {
-                *log = *log - highest;
+                *log -= highest;
                 *share = on * Real::exp(if on > T::ZERO { *log } else { T::ZERO });
                 *sum += *share;
             }
@@ -74,8 +74,8 @@ impl<T: Real> Softmax<T> {
         let sum = sums.into_iter().fold(T::ZERO, |total, sum| total + sum);
         let (factor, shift) = (T::ONE / sum, Real::ln(sum));
         for (log, share) in self.log.iter_mut().zip(&mut self.share) {
-            *log = *log - shift;
-            *share = *share * factor;
+            *log -= shift;
+            *share *= factor;
         }
     }
 }

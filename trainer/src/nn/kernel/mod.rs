@@ -9,7 +9,6 @@
 
 mod blend;
 mod block;
-mod cell;
 mod distance;
 mod gemm;
 mod kl;

@@ -13,17 +13,18 @@
 //! * where every row has its own (an observation), rows are grouped by `k` and meet `W[k]`
 //!   together, equal rows once ([`own`]).
 
+mod backward;
 mod own;
 mod shared;
 
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 
-use super::linear::{add_rows, cut_dead, relu};
-use super::sparse_linear::{add_scaled, affine_rows};
-use super::{Read, Real, each_shard, elements, fill_shards, shard, sum_shards, transpose, vectorised};
+use super::linear::relu;
+use super::sparse_linear::affine_rows;
+use super::{Real, elements, fill_shards, shard, transpose, vectorised};
 use crate::nn::{Distinct, Sparse};
 use crate::phases::timed;
 
@@ -179,78 +180,6 @@ impl Block {
         self.distinct.spread(out, d)
     }
 
-    fn backward<T: Real>(&self, w: &Tensor, grad: &Tensor) -> Result<Grads> {
-        let Dims { i, k, m, d, .. } = self.dims;
-        let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(h) = guard.as_ref() else {
-            candle_core::bail!("block: the forward pass kept nothing for a backward pass");
-        };
-        let h = T::cpu_storage_as_slice(h)?;
-        let (w, grad) = (Read::new(w)?, Read::new(grad)?);
-        let (w, grad) = (w.slice::<T>()?, grad.slice::<T>()?);
-        let gathered = self.distinct.gather(grad, d);
-        let grad = gathered.as_deref().unwrap_or(grad);
-
-        let (rows, share) = (self.distinct.len(), self.source.share);
-        let turned = turn_product(w, self.dims);
-        let turned = turned.as_slice();
-        let parts = each_shard(|index| {
-            let rows = shard(rows / share, index);
-            let (from, to) = (rows.start * share, rows.end * share);
-            let (h, grad) = (&h[from * m..to * m], &grad[from * d..to * d]);
-            let mut dh = vec![T::ZERO; h.len()];
-            let mut sums = vec![T::ZERO; (i + 1) * (m + d)];
-            let (this, dh, sums_of) = (self, dh.as_mut_slice(), sums.as_mut_slice());
-            vectorised!(<T>(this: &Block, rows: Range<usize>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
-                let share = this.source.share;
-                if share > 1 {
-                    this.shared_input_grads(rows.clone(), turned, grad, dh);
-                } else {
-                    this.own_input_grads(rows.clone(), turned, grad, dh);
-                }
-                let scale = T::from_f64(this.source.scale);
-                dh.iter_mut().for_each(|dh| *dh = scale * *dh);
-                cut_dead(dh, h);
-                let (hyper, shift) = sums_of.split_at_mut((this.dims.i + 1) * this.dims.m);
-                let rows = rows.start * share..rows.end * share;
-                this.affine_grads(rows.clone(), dh, hyper);
-                this.affine_grads(rows, grad, shift);
-            });
-            sums
-        });
-        let sums = sum_shards(parts);
-        let (hyper, shift) = sums.split_at((i + 1) * m);
-        let flat = [
-            transpose(i, m, &hyper[..i * m]),
-            hyper[i * m..].to_vec(),
-            transpose(i, d, &shift[..i * d]),
-            shift[i * d..].to_vec(),
-        ]
-        .concat();
-
-        let mut dw =
-            if share > 1 { self.shared_weight_grads(h, grad) } else { self.own_weight_grads(h, grad) };
-        let scale = T::from_f64(self.source.scale);
-        dw.iter_mut().for_each(|dw| *dw = scale * *dw);
-        let cpu = &Device::Cpu;
-        let len = flat.len();
-        Ok((Some(Tensor::from_vec(flat, len, cpu)?), Some(Tensor::from_vec(dw, (k, m + 1, d), cpu)?)))
-    }
-
-    /// `to[..I] += Σ x_r ⊗ dy_r`, `to[I] += Σ dy_r`, in the order of the rows.
-    #[inline(always)]
-    fn affine_grads<T: Real>(&self, rows: Range<usize>, dy: &[T], to: &mut [T]) {
-        let width = to.len() / (self.dims.i + 1);
-        let (weights, bias) = to.split_at_mut(self.dims.i * width);
-        add_rows(dy, bias);
-        for (row, dy) in rows.zip(dy.chunks_exact(width)) {
-            let (columns, values) = self.x.row(self.distinct.row(row));
-            for (&column, &value) in columns.iter().zip(values) {
-                add_scaled(&mut weights[column as usize * width..][..width], T::of(value), dy);
-            }
-        }
-    }
-
     /// Of the forward pass, on distinct rows and entries that are not zero.
     fn multiply_adds(&self) -> usize {
         let Dims { m, d, .. } = self.dims;
@@ -273,17 +202,6 @@ impl Block {
         let row = if self.source.share > 1 { index } else { self.distinct.row(index) };
         self.source.rows.row(row)
     }
-}
-
-/// W without its constant term, every `[M, D]` turned: `[K, D, M]`.
-fn turn_product<T: Real>(w: &[T], Dims { k, m, d, .. }: Dims) -> Vec<T> {
-    let mut turned = vec![T::ZERO; k * d * m];
-    fill_shards(&mut turned, k, d * m, |index, turned| {
-        for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut(d * m)) {
-            turned.copy_from_slice(&transpose(m, d, &w[column * (m + 1) * d..][..m * d]));
-        }
-    });
-    turned
 }
 
 impl CustomOp2 for Block {

@@ -1,0 +1,191 @@
+//! Backwards in time, with the products for the weights' gradients made for several steps at once.
+
+use std::sync::PoisonError;
+
+use candle_core::{Device, Result, Tensor};
+
+use super::cell::cell_backward;
+use super::{Dims, Grads, Recurrent};
+use crate::nn::kernel::linear::add_rows;
+use crate::nn::kernel::{Read, Real, Strides, fill_shards, gemm, shard, sum_shards, vectorised};
+
+/// Rows that a shard collects before it adds them to the gradients of the weights.
+const ROWS: usize = 128;
+
+impl Recurrent {
+    pub(super) fn backward<T: Real>(
+        &self,
+        features: &Tensor,
+        flat: &Tensor,
+        both: &Tensor,
+        grad: &Tensor,
+    ) -> Result<Grads> {
+        let dims = self.dims;
+        let Dims { b, t, n, f, h, .. } = dims;
+        let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = guard.as_ref() else {
+            candle_core::bail!("recurrent: the forward pass kept nothing for a backward pass");
+        };
+        let kept = T::cpu_storage_as_slice(kept)?;
+        let reads = [Read::new(features)?, Read::new(flat)?, Read::new(both)?, Read::new(grad)?];
+        let [features, flat, both, grad] = &reads;
+        let (features, flat) = (features.slice::<T>()?, flat.slice::<T>()?);
+        let (hidden, _) = both.slice::<T>()?.split_at(b * t * n * h);
+        let (dhidden, doutput) = grad.slice::<T>()?.split_at(b * t * n * h);
+        let past = Past { features, kept, hidden, dhidden, doutput };
+        let past = &past;
+        let mut dx = vec![T::ZERO; b * t * n * f];
+        let parts = fill_shards(&mut dx, b, t * n * f, |index, dx| {
+            let episodes = shard(b, index);
+            let first = self.first::<T>(&episodes);
+            let mut sums = vec![T::ZERO; flat.len()];
+            let from = episodes.start * t * n;
+            let lengths = &self.lengths[episodes.start * n..episodes.end * n];
+            let (first, to) = (first.as_slice(), sums.as_mut_slice());
+            vectorised!(<T>(dims: Dims, lengths: &[usize], from: usize, first: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
+                backward_shard(dims, (lengths, from), first, past, flat, dx, to);
+            });
+            sums
+        });
+        let cpu = &Device::Cpu;
+        let dflat = sum_shards(parts);
+        let len = dflat.len();
+        Ok((Some(Tensor::from_vec(dx, (b, t, n, f), cpu)?), Some(Tensor::from_vec(dflat, len, cpu)?)))
+    }
+}
+
+/// What the forward pass left, and the gradient of its result; all of it over all episodes.
+struct Past<'a, T> {
+    features: &'a [T],
+    kept: &'a [T],
+    hidden: &'a [T],
+    dhidden: &'a [T],
+    doutput: &'a [T],
+}
+
+/// Matrices of several steps, for the gradients of the weights.
+struct Collected<T> {
+    rows: usize,
+    features: Vec<T>,
+    before: Vec<T>,
+    after: Vec<T>,
+    dgates: Vec<T>,
+    drecurrent: Vec<T>,
+    doutput: Vec<T>,
+}
+
+impl<T: Real> Collected<T> {
+    #[inline(always)]
+    fn new(Dims { f, h, a, .. }: Dims, rows: usize) -> Self {
+        let zeros = |width| vec![T::ZERO; rows * width];
+        Self {
+            rows: 0,
+            features: zeros(f),
+            before: zeros(h),
+            after: zeros(h),
+            dgates: zeros(3 * h),
+            drecurrent: zeros(3 * h),
+            doutput: zeros(a),
+        }
+    }
+
+    /// Adds the products of all collected rows to the flat gradient and starts again.
+    #[inline(always)]
+    fn add_to(&mut self, dims: Dims, flat: &mut [T]) {
+        let Dims { f, h, a, .. } = dims;
+        let ends = dims.ends();
+        let mut rest = flat;
+        let mut start = 0;
+        let parts = ends.map(|end| {
+            let (part, tail) = std::mem::take(&mut rest).split_at_mut(end - start);
+            (rest, start) = (tail, end);
+            part
+        });
+        let [dw_input, db_input, dw_hidden, db_hidden, dw_output, db_output] = parts;
+        let rows = self.rows;
+        weight_grads((rows, 3 * h, f), &self.dgates, &self.features, dw_input, db_input);
+        weight_grads((rows, 3 * h, h), &self.drecurrent, &self.before, dw_hidden, db_hidden);
+        weight_grads((rows, a, h), &self.doutput, &self.after, dw_output, db_output);
+        self.rows = 0;
+    }
+}
+
+/// `dw += dᵀ x`, `db += Σ d` over the first `rows` rows of `d` `[rows, out]` and `x` `[rows, width]`.
+#[inline(always)]
+fn weight_grads<T: Real>(
+    (rows, out, width): (usize, usize, usize),
+    d: &[T],
+    x: &[T],
+    dw: &mut [T],
+    db: &mut [T],
+) {
+    gemm((out, width, rows), d, Strides { row: 1, col: out }, &x[..rows * width], dw);
+    add_rows(&d[..rows * out], db);
+}
+
+/// Backwards in time through the sequences of these `lengths`, the first of which begins at row `from`.
+#[inline(always)]
+fn backward_shard<T: Real>(
+    dims: Dims,
+    (lengths, from): (&[usize], usize),
+    first: &[T],
+    past: &Past<'_, T>,
+    flat: &[T],
+    dx: &mut [T],
+    to: &mut [T],
+) {
+    let Dims { n, f, h, a, .. } = dims;
+    let [input, _, hidden, _, output, _] = dims.split(flat);
+    let most = lengths.len();
+    let mut collected = Collected::new(dims, ROWS + most);
+    let mut carry = vec![T::ZERO; most * h];
+    let mut dhidden = vec![T::ZERO; most * h];
+    let mut dstep = vec![T::ZERO; most * f];
+    // Backwards, sequences join; they stay in the order in which they came.
+    let mut running: Vec<usize> = Vec::new();
+    for step in (0..lengths.iter().copied().max().unwrap_or(0)).rev() {
+        running.extend((0..lengths.len()).filter(|&sequence| lengths[sequence] == step + 1));
+        let rows = running.len();
+        let at = collected.rows;
+        for (inner, &sequence) in running.iter().enumerate() {
+            let row = from + dims.row(sequence, step);
+            let place = at + inner;
+            let before =
+                if step == 0 { &first[sequence * h..][..h] } else { &past.hidden[(row - n) * h..][..h] };
+            collected.features[place * f..][..f].copy_from_slice(&past.features[row * f..][..f]);
+            collected.before[place * h..][..h].copy_from_slice(before);
+            collected.after[place * h..][..h].copy_from_slice(&past.hidden[row * h..][..h]);
+            collected.doutput[place * a..][..a].copy_from_slice(&past.doutput[row * a..][..a]);
+            dhidden[inner * h..][..h].copy_from_slice(&past.dhidden[row * h..][..h]);
+        }
+        let doutput = &collected.doutput[at * a..][..rows * a];
+        gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
+        for (inner, &sequence) in running.iter().enumerate() {
+            let row = from + dims.row(sequence, step);
+            let place = at + inner;
+            cell_backward(
+                &past.kept[row * 4 * h..][..4 * h],
+                &collected.before[place * h..][..h],
+                &dhidden[inner * h..][..h],
+                &mut carry[inner * h..][..h],
+                &mut collected.dgates[place * 3 * h..][..3 * h],
+                &mut collected.drecurrent[place * 3 * h..][..3 * h],
+            );
+        }
+        let across = Strides { row: 3 * h, col: 1 };
+        let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
+        gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
+        let dstep = &mut dstep[..rows * f];
+        dstep.fill(T::ZERO);
+        let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];
+        gemm((rows, f, 3 * h), dgates, across, input, dstep);
+        for (&sequence, dstep) in running.iter().zip(dstep.chunks_exact(f)) {
+            dx[dims.row(sequence, step) * f..][..f].copy_from_slice(dstep);
+        }
+        collected.rows += rows;
+        if collected.rows >= ROWS {
+            collected.add_to(dims, to);
+        }
+    }
+    collected.add_to(dims, to);
+}
