@@ -185,6 +185,14 @@ impl Run {
             }
             self.show(progress);
         }
+        if self.counters.update == 0 {
+            tracing::warn!(
+                episodes = self.replay.len(),
+                "nothing was learned: no update is made before the replay holds replay.batch = {} episodes; \
+                 raise t_max or lower replay.batch",
+                self.config.replay.batch
+            );
+        }
         // Where this was saved before, it completes what a kill right after has left undone.
         self.counters.done = true;
         self.save()?;

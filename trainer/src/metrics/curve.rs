@@ -134,6 +134,9 @@ impl Chart {
         let (y_ticks, y_step) = ticks(points().flat_map(|point| [point.low, point.high]).chain(levels), 6);
         let ends = |ticks: &[f64]| (ticks[0], ticks[ticks.len() - 1]);
         let ((x_min, x_max), (y_min, y_max)) = (ends(&x_ticks), ends(&y_ticks));
+        // Time ends with the data: the last tick may lie far behind it.
+        let last = points().map(|point| point.t_env).fold(x_min, f64::max);
+        let x_max = if last > x_min { last } else { x_max };
         let x = |value: f64| LEFT + (RIGHT - LEFT) * (value - x_min) / (x_max - x_min);
         let y = |value: f64| BOTTOM - (BOTTOM - TOP) * (value - y_min) / (y_max - y_min);
 
@@ -151,7 +154,7 @@ impl Chart {
         put(&format!("<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>"));
         put(&text(LEFT, 26.0, "font-size=\"16\" font-weight=\"bold\"", &self.title));
 
-        for tick in &x_ticks {
+        for tick in x_ticks.iter().filter(|tick| **tick <= x_max) {
             put(&line((x(*tick), TOP), (x(*tick), BOTTOM), "stroke=\"#eeeeee\""));
             put(&text(x(*tick), BOTTOM + 20.0, "text-anchor=\"middle\"", &label(*tick, x_step)));
         }
