@@ -67,6 +67,7 @@ fn learn(mixer: &str) -> anyhow::Result<(Vec<f64>, (usize, usize))> {
     let actions = Tensor::from_vec(pairs.iter().map(|&action| action as u32).collect(), shape, &Device::Cpu)?;
     let q_tot = mixer.q_tot(&JointStep {
         span: 0..1,
+        lengths: None,
         q_taken: &taken,
         q_max: &taken,
         actions: &actions,

@@ -1,7 +1,8 @@
 //! Whole updates against PyTorch in double precision (`tests/oracles/make_oracles.py`).
 //!
-//! Parameters pass through `f32` on their way in, so agreement is to 1e-5 relative; the arithmetic
-//! here is in `f64`.
+//! All arithmetic is in `f64`.
+
+mod mixers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,13 +16,20 @@ use ddn_trainer::learner::scheme::{
     Ddn, DdnConfig, Metrics, Plain, PlainConfig, Scheme, SchemeKind, Setting,
 };
 use ddn_trainer::learner::td::TdConfig;
-use ddn_trainer::nn::Sparse;
 use ddn_trainer::nn::kernel::{Weights, recurrent};
-use ddn_trainer::nn::params::Values;
+use ddn_trainer::nn::{Params, Sparse};
 use ddn_trainer::replay::Batch;
 use safetensors::SafeTensors;
 
-const CLOSE: f64 = 1e-5;
+/// Of numbers relative to the larger of themselves and 1; of parameters after an update, absolute.
+const CLOSE: f64 = 1e-9;
+
+/// The mixers, and variants of them, that the script knows under the scheme `plain`.
+const PLAIN: &[&str] =
+    &["vdn", "qmix", "iql", "qtran", "qatten", "qatten_unweighted", "wqmix_ow", "wqmix_cw", "qplex"];
+
+/// Those that it knows under the scheme `ddn`.
+const DDN: &[&str] = &["vdn", "qmix", "wqmix_cw", "qplex"];
 
 struct Oracle(BTreeMap<String, (Vec<usize>, Vec<f64>)>);
 
@@ -41,16 +49,6 @@ impl Oracle {
     fn tensor(&self, name: &str) -> Tensor {
         let (shape, data) = &self.0[name];
         Tensor::from_slice(data, shape.as_slice(), &Device::Cpu).expect("the shape fits")
-    }
-
-    /// Values of the parameters of `names`, stored with `prefix`.
-    fn values<'n>(&self, prefix: &str, names: impl Iterator<Item = &'n String>) -> Values {
-        names
-            .map(|name| {
-                let (shape, data) = &self.0[&format!("{prefix}{name}")];
-                (name.clone(), (shape.clone(), data.iter().map(|&v| v as f32).collect()))
-            })
-            .collect()
     }
 
     fn shape(&self, name: &str) -> &[usize] {
@@ -116,19 +114,33 @@ impl Oracle {
                 let got: Vec<f64> = var.flatten_all().and_then(|v| v.to_vec1()).expect("f64");
                 let want = self.get(&format!("{prefix}{name}"));
                 for (index, (got, want)) in got.iter().zip(want).enumerate() {
-                    assert!((got - want).abs() < 2e-6, "{prefix}{name}[{index}]: {got} instead of {want}");
+                    assert!((got - want).abs() < CLOSE, "{prefix}{name}[{index}]: {got} instead of {want}");
                 }
             }
         }
     }
 
+    /// All terms of the mixer's loss, stored with `prefix`.
+    fn check_losses(&self, prefix: &str, metrics: &Metrics) {
+        for term in ["td", "opt", "nopt", "attention", "central"] {
+            let (name, metric) = (format!("{prefix}{term}"), metrics.get(&format!("loss_{term}")));
+            assert_eq!(self.0.contains_key(&name), metric.is_some(), "{name}");
+            metric.into_iter().for_each(|&value| self.check(&name, value));
+        }
+    }
+
+    /// Sets all parameters to those stored with `prefix`.
+    fn fill(&self, prefix: &str, params: &Params) {
+        for (name, var) in params.vars() {
+            let (shape, _) = &self.0[&format!("{prefix}{name}")];
+            assert_eq!(shape, var.dims(), "{prefix}{name}");
+            var.set(&self.tensor(&format!("{prefix}{name}"))).expect("f64 of that shape");
+        }
+    }
+
     fn load(&self, scheme: &dyn Scheme) {
         for (set, params) in scheme.params() {
-            let names: Vec<String> = params.vars().into_iter().map(|(name, _)| name).collect();
-            let prefix = if set == "slow" { "slow." } else { "" };
-            params
-                .set_values(&self.values(prefix, names.iter()))
-                .expect("names and shapes are those of the script");
+            self.fill(if set == "slow" { "slow." } else { "" }, params);
         }
     }
 }
@@ -138,13 +150,43 @@ fn setting<'a>(spec: &'a EnvSpec, mixer: &'a toml::Table) -> Setting<'a> {
     Setting { spec, mixer, seed: 1, dtype: DType::F64, td, clip: 10.0 }
 }
 
-fn mixer(oracle: &Oracle, kind: &str) -> toml::Table {
+/// The `[mixer]` table of a variant, with the sizes of the stored parameters.
+fn mixer(oracle: &Oracle, variant: &str) -> toml::Table {
+    let width = |name: &str| oracle.shape(&format!("mixer.{name}.bias"))[0];
+    let kind = variant.split('_').next().expect("a name");
     let sizes = match kind {
-        "qmix" => format!(
-            "embed = {}\nhyper = {}",
-            oracle.shape("mixer.b1.bias")[0],
-            oracle.shape("mixer.w1.0.bias")[0]
+        "qmix" => format!("embed = {}\nhyper = {}", width("b1"), width("w1.0")),
+        "qtran" => format!("embed = {}", width("v.0")),
+        "qatten" => format!(
+            "heads = {}\nkey = {}\nhyper = {}\nembed = {}\nweighted = {}\nregularise = 0.01",
+            width("key") / width("query.0.1"),
+            width("query.0.1"),
+            width("query.0.0"),
+            width("c.0"),
+            variant == "qatten",
         ),
+        "wqmix" => format!(
+            "weighting = \"{}\"\nembed = {}\nhyper = {}\ncentral_hidden = {}\ncentral_embed = {}",
+            &variant["wqmix_".len()..],
+            width("monotone.b1"),
+            width("monotone.w1.0"),
+            width("central.agent.fc1"),
+            width("central.v.0"),
+        ),
+        "qplex" => {
+            let keys = |layer: &str| {
+                let ours = |name: &&String| {
+                    name.starts_with("mixer.kernel.") && name.ends_with(&format!("key.{layer}.bias"))
+                };
+                oracle.0.keys().filter(ours).count()
+            };
+            format!(
+                "kernels = {}\nlayers = 2\nembed = {}\nhyper = {}",
+                keys("1"),
+                width("kernel.0.key.0"),
+                width("w.0")
+            )
+        }
         _ => String::new(),
     };
     toml::from_str(&format!("kind = \"{kind}\"\n{sizes}")).expect("a table")
@@ -180,18 +222,18 @@ fn gru_sequences_and_their_gradients() {
 
 #[test]
 fn plain_agents_learn_as_in_pytorch() {
-    for kind in ["vdn", "qmix"] {
-        let oracle = Oracle::open(&format!("plain_{kind}"));
-        let (spec, mixer) = (oracle.spec(), mixer(&oracle, kind));
+    for variant in PLAIN {
+        let oracle = Oracle::open(&format!("plain_{variant}"));
+        let (spec, mixer) = (oracle.spec(), mixer(&oracle, variant));
         let config = PlainConfig { hidden: oracle.shape("agent.fc1.bias")[0], ..PlainConfig::default() };
         let mut scheme = Plain::new(config, &setting(&spec, &mixer)).expect("a valid config");
         oracle.load(&scheme);
         let batch = oracle.batch();
         let mut rng = ddn_trainer::seed::stream(1, "unused");
-        for (loss, parameters) in [("loss_td", "step1."), ("loss2.td", "step2.")] {
+        for (losses, parameters) in [("loss_", "step1."), ("loss2.", "step2.")] {
             let metrics = scheme.update(&batch, &mut rng).expect("an update");
-            oracle.check(loss, metrics["loss_td"]);
-            if loss == "loss_td" {
+            oracle.check_losses(losses, &metrics);
+            if losses == "loss_" {
                 oracle.check("norm.agent", metrics["grad_norm_agent"]);
             }
             oracle.check_parameters(parameters, &scheme);
@@ -201,9 +243,9 @@ fn plain_agents_learn_as_in_pytorch() {
 
 #[test]
 fn ddn_learns_as_in_pytorch() {
-    for kind in ["vdn", "qmix"] {
-        let oracle = Oracle::open(&format!("ddn_{kind}"));
-        let (spec, mixer) = (oracle.spec(), mixer(&oracle, kind));
+    for variant in DDN {
+        let oracle = Oracle::open(&format!("ddn_{variant}"));
+        let (spec, mixer) = (oracle.spec(), mixer(&oracle, variant));
         let fusion = |net: &str| FusionConfig {
             hyper: oracle.shape(&format!("{net}.hyper.bias"))[0],
             hidden: oracle.shape(&format!("{net}.fc1.bias"))[0],
@@ -228,13 +270,8 @@ fn ddn_learns_as_in_pytorch() {
         let draws: Vec<bool> = oracle.get("mu_mask").iter().map(|&v| v > 0.5).collect();
         for (first, losses, parameters) in [(true, "loss_", "step1."), (false, "loss2.", "step2.")] {
             let metrics: Metrics = scheme.update_with(&batch, &draws).expect("an update");
-            let names = [
-                ("td", "td"),
-                ("b", "distill_block"),
-                ("f", "distill_features"),
-                ("q", "distill_q"),
-                ("i", "idm"),
-            ];
+            oracle.check_losses(losses, &metrics);
+            let names = [("b", "distill_block"), ("f", "distill_features"), ("q", "distill_q"), ("i", "idm")];
             for (theirs, ours) in names {
                 oracle.check(&format!("{losses}{theirs}"), metrics[&format!("loss_{ours}")]);
             }

@@ -13,11 +13,12 @@ gru.safetensors
     x [R,T,3H], weight_hh [3H,H], bias_hh [3H], out_weights [R,T,H]; h [R,T,H], loss; grad.x, grad.weight_hh, grad.bias_hh.
     x is the input projection (input weights times input, plus the input bias); gates in the order reset, update, new.
     The loss is sum(h * out_weights), the hidden state starts at zero.
-plain_vdn, plain_qmix, ddn_vdn, ddn_qmix
+plain_* and ddn_*, * being a mixer or a variant of one
     batch          obs [B,T+1,N,O], state [B,T+1,S], available [B,T+1,N,A], actions [B,T,N], reward, terminated, mask,
                    mu_mask [B,T]
     parameters     their names; `slow.` + name for the target copies
-    values         q, slow_q [B,T+1,N,A] (raw, without the availability mask), q_tot, targets [B,T], loss_td
+    values         q, slow_q [B,T+1,N,A] (raw, without the availability mask), q_tot, targets [B,T] (iql: [B,T,N]),
+                   loss_* for every term of the mixer
     gradients      grad. + name, before clipping; norm.* their global norms per optimiser
     after updates  step1. + name, step2. + name: after one and two updates on the same batch, target copies fixed
     ddn only       constants ggn_scale, lpn_scale; s_hat, o_hat [B,T+1,N,D], ggn_features, lpn_features [B,T+1,N,H],
@@ -26,6 +27,8 @@ plain_vdn, plain_qmix, ddn_vdn, ddn_qmix
 """
 
 import argparse
+import dataclasses
+import functools
 import hashlib
 import pathlib
 import sys
@@ -45,6 +48,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 B, T, N, A, O, S = 3, 5, 3, 4, 7, 11  # episodes, steps, agents, actions, observation, state
 H, D, M = 6, 5, 4  # recurrent width, personalised width, hypernetwork width
 E, HYPER = 5, 7  # mixer width, its hypernetworks' width
+HEADS, KEY = 2, 3  # Qatten: heads of attention, width of queries and keys
+CH, CE = 4, 6  # WQMIX: recurrent width of the central agents, width of the central mixer
+KERNELS, LAYERS = 3, 2  # QPLEX: terms of lambda, layers of its networks
 HI, FI = 8, 6  # intrinsic networks: hidden width, features
 I = O + A + N  # an agent's input: observation, last action, its number
 
@@ -54,6 +60,9 @@ LR = 5e-4
 CLIP = 10.0
 MU = 0.75
 UNAVAILABLE = -9999999.0
+OPT, NOPT = 1.0, 0.1  # QTRAN: weights of its two further terms
+ATTENTION = 0.01  # Qatten: weight of the regulariser
+ALPHA = 0.1  # WQMIX: weight of errors that are not trusted
 
 
 # Parameters -----------------------------------------------------------------------------------------------------------
@@ -75,14 +84,18 @@ class Draw:
         self.tensor(name + ".weight", (rows, columns), columns)
         self.tensor(name + ".bias", (rows,), columns)
 
-    def core(self, name, inputs):
+    def mlp(self, name, *widths):
+        for layer, (columns, rows) in enumerate(zip(widths, widths[1:])):
+            self.linear(f"{name}.{layer}", rows, columns)
+
+    def core(self, name, inputs, width=H):
         """fc1, GRU and fc2 of an agent."""
-        self.linear(name + ".fc1", H, inputs)
+        self.linear(name + ".fc1", width, inputs)
         for part in ("ih", "hh"):
-            self.tensor(f"{name}.gru.weight_{part}", (3 * H, H), H)
+            self.tensor(f"{name}.gru.weight_{part}", (3 * width, width), width)
         for part in ("ih", "hh"):
-            self.tensor(f"{name}.gru.bias_{part}", (3 * H,), H)
-        self.linear(name + ".fc2", A, H)
+            self.tensor(f"{name}.gru.bias_{part}", (3 * width,), width)
+        self.linear(name + ".fc2", A, width)
 
     def block(self, name, source):
         """A personalisation block over a source of the given width, and the agent behind it."""
@@ -90,15 +103,6 @@ class Draw:
         self.linear(name + ".shift", D, I)
         self.tensor(name + ".block.weight", (source, M + 1, D), M)
         self.core(name, D)
-
-    def qmix(self):
-        self.linear("mixer.w1.0", HYPER, S)
-        self.linear("mixer.w1.1", N * E, HYPER)
-        self.linear("mixer.b1", E, S)
-        self.linear("mixer.wf.0", HYPER, S)
-        self.linear("mixer.wf.1", E, HYPER)
-        self.linear("mixer.v.0", E, S)
-        self.linear("mixer.v.1", 1, E)
 
 
 # Batch ----------------------------------------------------------------------------------------------------------------
@@ -161,23 +165,35 @@ def linear(p, name, x):
     return F.linear(x, p[name + ".weight"], p[name + ".bias"])
 
 
+def mlp(p, name, x):
+    """Layers 0, 1, ... with ReLU between them."""
+    layer = 0
+    while f"{name}.{layer}.weight" in p:
+        x = linear(p, f"{name}.{layer}", torch.relu(x) if layer > 0 else x)
+        layer += 1
+    return x
+
+
 def core(p, name, x):
-    """The recurrent agent over whole episodes, x [B,T+1,N,.]. Returns the features after fc1 and the values."""
+    """The recurrent agent over whole episodes, x [B,T+1,N,.]. Returns the features after fc1, the values, and the
+    hidden states."""
     features = torch.relu(linear(p, name + ".fc1", x))
-    hidden = torch.zeros(B * N, H)
-    out = []
+    width = features.shape[-1]
+    hidden = torch.zeros(B * N, width)
+    states, out = [], []
     for t in range(T + 1):
         # nn.GRUCell's own function, with its own order of gates.
         hidden = torch.gru_cell(
-            features[:, t].reshape(B * N, H),
+            features[:, t].reshape(B * N, width),
             hidden,
             p[name + ".gru.weight_ih"],
             p[name + ".gru.weight_hh"],
             p[name + ".gru.bias_ih"],
             p[name + ".gru.bias_hh"],
         )
+        states.append(hidden.reshape(B, N, width))
         out.append(linear(p, name + ".fc2", hidden).reshape(B, N, A))
-    return features, torch.stack(out, dim=1)
+    return features, torch.stack(out, dim=1), torch.stack(states, dim=1)
 
 
 def personalise(p, name, scale, source, x):
@@ -200,22 +216,6 @@ def lpn(p, batch):
     return (o_hat, *core(p, "lpn", o_hat))
 
 
-def vdn(p, q, state):
-    return q.sum(-1)
-
-
-def qmix(p, q, state):
-    """q [B,T,N], state [B,T,S] -> [B,T]."""
-    w1 = linear(p, "mixer.w1.1", torch.relu(linear(p, "mixer.w1.0", state))).abs().reshape(*q.shape[:2], N, E)
-    hidden = F.elu(torch.einsum("btn,btne->bte", q, w1) + linear(p, "mixer.b1", state))
-    wf = linear(p, "mixer.wf.1", torch.relu(linear(p, "mixer.wf.0", state))).abs()
-    v = linear(p, "mixer.v.1", torch.relu(linear(p, "mixer.v.0", state))).squeeze(-1)
-    return (hidden * wf).sum(-1) + v
-
-
-MIXERS = {"vdn": vdn, "qmix": qmix}
-
-
 def idm_errors(p, state):
     """The intrinsic error of each frame: mean over features of the squared difference."""
     made = linear(p, "idm.predictor.1", torch.relu(linear(p, "idm.predictor.0", state)))
@@ -224,24 +224,216 @@ def idm_errors(p, state):
     return (made - goal).pow(2).mean(-1)
 
 
+# Mixers ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Step:
+    """What a mixer may look at, T steps that begin at frame `start`."""
+
+    start: int
+    q: torch.Tensor  # [B,T,N] values of the actions
+    q_max: torch.Tensor  # [B,T,N] values of the best available actions
+    actions: torch.Tensor  # [B,T,N]
+    hidden: torch.Tensor  # [B,T,N,H]
+    state: torch.Tensor  # [B,T,S]
+    x: torch.Tensor  # [B,T+1,N,I], all frames
+
+
+class Vdn:
+    def parameters(self, draw):
+        pass
+
+    def value(self, p, step):
+        return step.q.sum(-1)
+
+    def bootstrap(self, p, step):
+        return self.value(p, step)
+
+    def losses(self, p, slow, taken, greedy, targets, mask):
+        """Name, weight and value of every term."""
+        return [("td", 1.0, masked_mean((self.value(p, taken) - targets).pow(2), mask))]
+
+
+class Iql(Vdn):
+    def value(self, p, step):
+        return step.q
+
+
+class Qmix(Vdn):
+    name = "mixer"
+
+    def parameters(self, draw):
+        draw.mlp(self.name + ".w1", S, HYPER, N * E)
+        draw.linear(self.name + ".b1", E, S)
+        draw.mlp(self.name + ".wf", S, HYPER, E)
+        draw.mlp(self.name + ".v", S, E, 1)
+
+    def value(self, p, step):
+        w1 = mlp(p, self.name + ".w1", step.state).abs().reshape(B, T, N, E)
+        hidden = F.elu(torch.einsum("btn,btne->bte", step.q, w1) + linear(p, self.name + ".b1", step.state))
+        wf = mlp(p, self.name + ".wf", step.state).abs()
+        return (hidden * wf).sum(-1) + mlp(p, self.name + ".v", step.state).squeeze(-1)
+
+
+class Qtran(Vdn):
+    def parameters(self, draw):
+        draw.mlp("mixer.encoder", A + H, A + H, A + H)
+        draw.mlp("mixer.joint", S + A + H, E, E, 1)
+        draw.mlp("mixer.v", S, E, E, 1)
+
+    def value(self, p, step):
+        picked = F.one_hot(step.actions, A).double()
+        each = mlp(p, "mixer.encoder", torch.cat([picked, step.hidden], -1))
+        return mlp(p, "mixer.joint", torch.cat([step.state, each.sum(2)], -1)).squeeze(-1)
+
+    def losses(self, p, slow, taken, greedy, targets, mask):
+        joint = self.value(p, taken)
+        v = mlp(p, "mixer.v", taken.state).squeeze(-1)
+        with torch.no_grad():
+            best = self.value(p, greedy)
+        opt = greedy.q.sum(-1) - best + v
+        nopt = torch.minimum(taken.q.sum(-1) - joint.detach() + v, torch.zeros(()))
+        return [
+            ("td", 1.0, masked_mean((joint - targets).pow(2), mask)),
+            ("opt", OPT, masked_mean(opt.pow(2), mask)),
+            ("nopt", NOPT, masked_mean(nopt.pow(2), mask)),
+        ]
+
+
+class Qatten(Vdn):
+    def __init__(self, weighted):
+        self.weighted = weighted
+
+    def parameters(self, draw):
+        for head in range(HEADS):
+            draw.mlp(f"mixer.query.{head}", S, HYPER, KEY)
+        draw.linear("mixer.key", HEADS * KEY, I)
+        if self.weighted:
+            draw.mlp("mixer.weight", S, HYPER, HEADS)
+        draw.mlp("mixer.c", S, E, 1)
+
+    def products(self, p, step, head):
+        own = step.x[:, step.start : step.start + T]
+        keys = linear(p, "mixer.key", own)[..., head * KEY : (head + 1) * KEY]
+        return torch.einsum("btd,btnd->btn", mlp(p, f"mixer.query.{head}", step.state), keys)
+
+    def value(self, p, step):
+        total = mlp(p, "mixer.c", step.state).squeeze(-1)
+        for head in range(HEADS):
+            shares = torch.softmax(self.products(p, step, head) / KEY**0.5, -1)
+            weight = mlp(p, "mixer.weight", step.state)[..., head].abs() if self.weighted else 1.0
+            total = total + weight * (shares * step.q).sum(-1)
+        return total
+
+    def losses(self, p, slow, taken, greedy, targets, mask):
+        size = sum(self.products(p, taken, head).pow(2).mean(-1) for head in range(HEADS))
+        return super().losses(p, slow, taken, greedy, targets, mask) + [("attention", ATTENTION, masked_mean(size, mask))]
+
+
+class Wqmix(Qmix):
+    name = "mixer.monotone"
+
+    def __init__(self, weighting):
+        self.weighting = weighting
+
+    def parameters(self, draw):
+        super().parameters(draw)
+        draw.core("mixer.central.agent", I, CH)
+        draw.mlp("mixer.central.mixer", S + N, CE, CE, CE, 1)
+        draw.mlp("mixer.central.v", S, CE, 1)
+
+    def bootstrap(self, p, step):
+        """The central value."""
+        q = core(p, "mixer.central.agent", step.x)[1][:, step.start : step.start + T]
+        q = q.gather(-1, step.actions.unsqueeze(-1)).squeeze(-1)
+        both = torch.cat([step.state, q], -1)
+        return (mlp(p, "mixer.central.mixer", both) + mlp(p, "mixer.central.v", step.state)).squeeze(-1)
+
+    def losses(self, p, slow, taken, greedy, targets, mask):
+        error = self.value(p, taken) - targets
+        with torch.no_grad():
+            if self.weighting == "ow":
+                trusted = error < 0
+            else:
+                trusted = (taken.actions == greedy.actions).all(-1) | (targets > self.bootstrap(slow, greedy))
+            assert 0 < (trusted & (mask > 0)).sum() < mask.sum()
+            weight = torch.where(trusted, 1.0, ALPHA)
+        central = self.bootstrap(p, taken) - targets
+        return [("td", 1.0, masked_mean(weight * error.pow(2), mask)), ("central", 1.0, masked_mean(central.pow(2), mask))]
+
+
+class Qplex(Vdn):
+    def parameters(self, draw):
+        draw.mlp("mixer.w", S, HYPER, N)
+        draw.mlp("mixer.b", S, HYPER, N)
+        inner = [E] * (LAYERS - 1)
+        for kernel in range(KERNELS):
+            draw.mlp(f"mixer.kernel.{kernel}.key", S, *inner, 1)
+            draw.mlp(f"mixer.kernel.{kernel}.agents", S, *inner, N)
+            draw.mlp(f"mixer.kernel.{kernel}.actions", S + N * A, *inner, N)
+
+    def value(self, p, step):
+        w = mlp(p, "mixer.w", step.state).abs() + 1e-10
+        b = mlp(p, "mixer.b", step.state)
+        advantage = ((w * step.q + b) - (w * step.q_max + b)).detach()
+        both = torch.cat([step.state, F.one_hot(step.actions, A).double().reshape(B, T, N * A)], -1)
+        lam = torch.zeros(B, T, N)
+        for kernel in range(KERNELS):
+            name = f"mixer.kernel.{kernel}"
+            key = mlp(p, name + ".key", step.state).abs() + 1e-10
+            lam = lam + key * torch.sigmoid(mlp(p, name + ".agents", step.state)) * torch.sigmoid(mlp(p, name + ".actions", both))
+        return (w * step.q + b).sum(-1) + ((lam - 1) * advantage).sum(-1)
+
+
+MIXERS = {
+    "vdn": Vdn(),
+    "qmix": Qmix(),
+    "iql": Iql(),
+    "qtran": Qtran(),
+    "qatten": Qatten(weighted=True),
+    "qatten_unweighted": Qatten(weighted=False),
+    "wqmix_ow": Wqmix("ow"),
+    "wqmix_cw": Wqmix("cw"),
+    "qplex": Qplex(),
+}
+
+
 # Losses ---------------------------------------------------------------------------------------------------------------
 
 
 def masked_mean(values, mask):
+    """Mean over existing steps, and over agents where they have values of their own."""
+    if values.dim() == 3:
+        values = values.mean(-1)
     return (values * mask).sum() / mask.sum()
 
 
-def td(mixer, p, slow, q, slow_q, batch, reward):
-    """The squared error of the mixed value against the one-step double-Q target."""
-    chosen = q[:, :T].gather(-1, batch["actions"].long().unsqueeze(-1)).squeeze(-1)
-    q_tot = mixer(p, chosen, batch["state"][:, :T])
+def td(mixer, p, slow, online, delayed, batch, reward):
+    """The terms of the mixer against the one-step double-Q target. Each of online and delayed: values and hidden states
+    of the agents over all frames."""
+    (q, hidden), (slow_q, slow_hidden) = online, delayed
+    closed = batch["available"] == 0
+    open_q, open_slow_q = q.masked_fill(closed, UNAVAILABLE), slow_q.masked_fill(closed, UNAVAILABLE)
+    best = open_q.argmax(-1)
+    x = agent_input(batch)
+
+    def step(start, q, q_max, actions, hidden):
+        frames = slice(start, start + T)
+        q = q[:, frames].gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        q_max = q_max[:, frames].max(-1).values.detach()
+        return Step(start, q, q_max, actions, hidden[:, frames], batch["state"][:, frames], x)
+
+    taken = step(0, q, open_q, batch["actions"].long(), hidden)
+    greedy = step(0, q, open_q, best[:, :T], hidden)
     with torch.no_grad():
-        closed = batch["available"] == 0
-        best = q.masked_fill(closed, UNAVAILABLE)[:, 1:].argmax(-1, keepdim=True)
-        following = slow_q.masked_fill(closed, UNAVAILABLE)[:, 1:].gather(-1, best).squeeze(-1)
-        later = mixer(slow, following, batch["state"][:, 1:])
-        targets = reward + GAMMA * (1 - batch["terminated"]) * later
-    return masked_mean((q_tot - targets).pow(2), batch["mask"]), q_tot, targets
+        later = mixer.bootstrap(slow, step(1, slow_q, open_slow_q, best[:, 1:], slow_hidden))
+        rest = GAMMA * (1 - batch["terminated"])
+        if later.dim() == 3:
+            reward, rest = reward.unsqueeze(-1), rest.unsqueeze(-1)
+        targets = reward + rest * later
+    terms = mixer.losses(p, slow, taken, greedy, targets, batch["mask"])
+    return terms, mixer.value(p, taken), targets
 
 
 def kl(teacher, student):
@@ -322,14 +514,20 @@ def make_gru():
     }
 
 
+def note_losses(out, terms, step):
+    """The loss of all terms; each is noted by its name."""
+    prefix = "loss_" if step == 1 else "loss2."
+    out |= {prefix + name: value for name, _, value in terms}
+    return sum(weight * value for _, weight, value in terms)
+
+
 def make_plain(mixer_name):
     mixer = MIXERS[mixer_name]
 
     def parameters(seed):
         draw = Draw(seed, gain=2.0)
         draw.core("agent", I)
-        if mixer_name == "qmix":
-            draw.qmix()
+        mixer.parameters(draw)
         return draw.out
 
     batch, p, slow = make_batch(1), parameters(2), parameters(3)
@@ -337,16 +535,14 @@ def make_plain(mixer_name):
     tensors = [v.requires_grad_() for v in p.values()]
     optimiser = rmsprop(tensors)
     x = agent_input(batch)
-    slow_q = core(slow, "agent", x)[1]
+    delayed = core(slow, "agent", x)[1:]
     for step in (1, 2):
-        q = core(p, "agent", x)[1]
-        loss, q_tot, targets = td(mixer, p, slow, q, slow_q, batch, batch["reward"])
-        loss.backward()
+        online = core(p, "agent", x)[1:]
+        terms, q_tot, targets = td(mixer, p, slow, online, delayed, batch, batch["reward"])
+        note_losses(out, terms, step).backward()
         if step == 1:
-            out |= {"q": q, "slow_q": slow_q, "q_tot": q_tot, "targets": targets, "loss_td": loss}
+            out |= {"q": online[0], "slow_q": delayed[0], "q_tot": q_tot, "targets": targets}
             note_gradients(out, p, p)
-        else:
-            out["loss2.td"] = loss
         norm = optimise(optimiser, tensors)
         if step == 1:
             out["norm.agent"] = norm
@@ -360,8 +556,7 @@ def make_ddn(mixer_name):
     def parameters(seed, everything):
         draw = Draw(seed, gain=2.0)
         draw.block("ggn", S)
-        if mixer_name == "qmix":
-            draw.qmix()
+        mixer.parameters(draw)
         if everything:
             draw.block("lpn", I)
             for net in ("predictor", "target"):
@@ -379,22 +574,23 @@ def make_ddn(mixer_name):
     }
     trained = {part: [p[k].requires_grad_() for k in own] for part, own in names.items()}
     optimisers = {"ggn": rmsprop(trained["ggn"]), "lpn": adam(trained["lpn"]), "idm": adam(trained["idm"])}
-    slow_q = ggn(slow, batch)[2]
+    delayed = ggn(slow, batch)[2:]
     for step in (1, 2):
         # The errors of the predictor as it is before this update enter the reward, without a gradient.
         errors = idm_errors(p, batch["state"][:, :T])
         reward = batch["reward"] + batch["mu_mask"] * errors.detach()
         teacher = ggn(p, batch)
-        loss_td, q_tot, targets = td(mixer, p, slow, teacher[2], slow_q, batch, reward)
+        terms, q_tot, targets = td(mixer, p, slow, teacher[2:], delayed, batch, reward)
         # The follower learns from the leader as it was before this update.
         student = lpn(p, batch)
-        loss_b, loss_q, loss_f = distillation(teacher, student, batch)
+        loss_b, loss_q, loss_f = distillation(teacher[:3], student[:3], batch)
         loss_lpn = loss_b + loss_q + loss_f
         loss_i = masked_mean(errors, batch["mask"])
-        losses = {"td": loss_td, "b": loss_b, "q": loss_q, "f": loss_f, "lpn": loss_lpn, "i": loss_i}
-        (loss_td + loss_lpn + loss_i).backward()  # the three reach disjoint parameters
+        losses = {"b": loss_b, "q": loss_q, "f": loss_f, "lpn": loss_lpn, "i": loss_i}
+        loss_ggn = note_losses(out, terms, step)
+        (loss_ggn + loss_lpn + loss_i).backward()  # the three reach disjoint parameters
         if step == 1:
-            out |= {"s_hat": teacher[0], "ggn_features": teacher[1], "q": teacher[2], "slow_q": slow_q}
+            out |= {"s_hat": teacher[0], "ggn_features": teacher[1], "q": teacher[2], "slow_q": delayed[0]}
             out |= {"o_hat": student[0], "lpn_features": student[1], "lpn_q": student[2]}
             out |= {"q_tot": q_tot, "targets": targets, "errors": errors, "reward_total": reward}
             out |= {"loss_" + k: v for k, v in losses.items()}
@@ -411,13 +607,9 @@ def make_ddn(mixer_name):
     return out
 
 
-FILES = {
-    "gru": make_gru,
-    "plain_vdn": lambda: make_plain("vdn"),
-    "plain_qmix": lambda: make_plain("qmix"),
-    "ddn_vdn": lambda: make_ddn("vdn"),
-    "ddn_qmix": lambda: make_ddn("qmix"),
-}
+FILES = {"gru": make_gru}
+FILES |= {f"plain_{mixer}": functools.partial(make_plain, mixer) for mixer in MIXERS}
+FILES |= {f"ddn_{mixer}": functools.partial(make_ddn, mixer) for mixer in ("vdn", "qmix", "wqmix_cw", "qplex")}
 
 
 def write(folder):

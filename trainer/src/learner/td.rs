@@ -3,9 +3,10 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::agent::Unroll;
-use super::mixer::{JointStep, LossTerms, Mixer, TdBatch};
+use super::mixer::{JointStep, LossTerms, Mixer, TdBatch, masked_mean};
 use crate::nn::Sparse;
 use crate::nn::kernel::{Read, Real, each_shard, shard};
+use crate::nn::params::scalar;
 use crate::replay::Batch;
 
 /// How targets are made.
@@ -23,7 +24,7 @@ pub struct TdOutcome {
     pub losses: LossTerms,
     /// y, `[B, T, K]`.
     pub target: Tensor,
-    /// Mean of y over existing steps.
+    /// Mean of y over existing steps and K.
     pub target_mean: f64,
 }
 
@@ -128,6 +129,7 @@ pub fn td_losses(
     let next_state = frames_of(&batch.state, frames, 1..frames);
     let bootstrap = slow_mixer.bootstrap(&JointStep {
         span: 1..frames,
+        lengths: Some(&batch.lengths),
         q_taken: &next_q,
         q_max: &next_max,
         actions: &next_actions,
@@ -157,6 +159,7 @@ pub fn td_losses(
     let state = frames_of(&batch.state, frames, 0..t);
     let step = |q_taken, actions| JointStep {
         span: 0..t,
+        lengths: Some(&batch.lengths),
         q_taken,
         q_max: &q_max,
         actions,
@@ -172,9 +175,6 @@ pub fn td_losses(
         slow: slow_mixer,
     };
     let losses = mixer.losses(&td)?;
-    let target_mean = {
-        let target = target.broadcast_mul(&mask)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        target / batch.filled().max(1.0)
-    };
+    let target_mean = if batch.filled() > 0.0 { scalar(&masked_mean(&target, &mask)?)? } else { 0.0 };
     Ok(TdOutcome { losses, target, target_mean })
 }

@@ -36,6 +36,12 @@ impl Builder {
         }
     }
 
+    /// The entries of a row, `by` columns further right.
+    fn append(&mut self, by: usize, (columns, values): (&[u32], &[f32])) {
+        self.0.columns.extend(columns.iter().map(|&column| column + by as u32));
+        self.0.values.extend_from_slice(values);
+    }
+
     /// Closes the current row.
     pub fn end_row(&mut self) {
         self.0.ends.push(self.0.columns.len() as u32);
@@ -66,6 +72,43 @@ impl Sparse {
             for (column, &value) in row.iter().enumerate() {
                 builder.push(column, value);
             }
+            builder.end_row();
+        }
+        builder.build()
+    }
+
+    /// One-hot rows: each holds a 1 in the column that its number in `picks` names.
+    #[must_use]
+    pub fn one_hot(width: usize, picks: &[u32]) -> Self {
+        let mut builder = Builder::new(width);
+        for &pick in picks {
+            builder.push(pick as usize, 1.0);
+            builder.end_row();
+        }
+        builder.build()
+    }
+
+    /// Every `count` consecutive rows as one row of `count` times the width.
+    #[must_use]
+    pub fn fold(&self, count: usize) -> Self {
+        let mut builder = Builder::new(count * self.width());
+        for index in 0..self.rows() {
+            builder.append(index % count * self.width(), self.row(index));
+            if index % count + 1 == count {
+                builder.end_row();
+            }
+        }
+        builder.build()
+    }
+
+    /// Rows of both, `other`'s to the right; both have the same number of rows.
+    #[must_use]
+    pub fn beside(&self, other: &Self) -> Self {
+        debug_assert_eq!(self.rows(), other.rows());
+        let mut builder = Builder::new(self.width() + other.width());
+        for index in 0..self.rows() {
+            builder.append(0, self.row(index));
+            builder.append(self.width(), other.row(index));
             builder.end_row();
         }
         builder.build()
@@ -145,5 +188,24 @@ impl Sparse {
             }
         }
         Tensor::from_vec(dense, (self.rows(), self.width()), &Device::Cpu)?.to_dtype(dtype)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_put_together() {
+        let dense =
+            |rows: &Sparse| -> Vec<Vec<f64>> { rows.to_tensor(DType::F64).unwrap().to_vec2().unwrap() };
+        let picks = Sparse::one_hot(3, &[2, 0, 1, 1]);
+        assert_eq!(dense(&picks)[0], [0.0, 0.0, 1.0]);
+        let pairs = picks.fold(2);
+        assert_eq!(dense(&pairs), [[0.0, 0.0, 1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]]);
+        let left = Sparse::from_dense(2, &[5.0, 0.0, 0.0, 6.0]);
+        let both = dense(&left.beside(&pairs));
+        assert_eq!(both[0], [5.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(both[1], [0.0, 6.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
     }
 }

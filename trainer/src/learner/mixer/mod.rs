@@ -3,8 +3,13 @@
 //! A mixer is one file here and one line in [`REGISTRY`]; the learner never names one. A program
 //! with a mixer of its own calls [`register`] instead.
 
+mod iql;
+mod qatten;
 mod qmix;
+mod qplex;
+mod qtran;
 mod vdn;
+mod wqmix;
 
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock};
@@ -12,8 +17,13 @@ use std::sync::{PoisonError, RwLock};
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
+pub use iql::Iql;
+pub use qatten::Qatten;
 pub use qmix::Qmix;
+pub use qplex::Qplex;
+pub use qtran::Qtran;
 pub use vdn::Vdn;
+pub use wqmix::Wqmix;
 
 use crate::error::ConfigError;
 use crate::nn::Sparse;
@@ -35,9 +45,12 @@ pub struct MixerShape {
 }
 
 /// What the team did over a span of steps, and everything a mixer may look at.
+#[derive(Clone)]
 pub struct JointStep<'a> {
-    /// Which frames of the episode these steps are.
+    /// Which frames of the episodes these steps are.
     pub span: Range<usize>,
+    /// Frames of each episode that exist, `[B]`; `None` where all do.
+    pub lengths: Option<&'a [usize]>,
     /// Q_i(τ_i, u_i), `[B, T, N]`.
     pub q_taken: &'a Tensor,
     /// max over available actions, detached, `[B, T, N]`.
@@ -50,6 +63,18 @@ pub struct JointStep<'a> {
     pub state: &'a Sparse,
     /// `[B·(T+1)·N, I]` from frame 0, for mixers with recurrent agents of their own.
     pub agent_inputs: &'a Sparse,
+}
+
+impl JointStep<'_> {
+    /// x_i of these steps, `[B·T·N, I]`.
+    #[must_use]
+    pub fn own_inputs(&self) -> Sparse {
+        let (episodes, agents) = (self.q_taken.dims()[0], self.q_taken.dims()[2]);
+        let frames = self.agent_inputs.rows() / (episodes * agents);
+        let span = self.span.start * agents..self.span.end * agents;
+        let rows = |episode: usize| span.clone().map(move |row| episode * frames * agents + row);
+        self.agent_inputs.select((0..episodes).flat_map(rows))
+    }
 }
 
 /// One gradient step's worth of temporal-difference problem.
@@ -94,14 +119,21 @@ pub trait Mixer: Send + Sync {
     }
 }
 
-/// `Σ mask · (value - y)² / Σ mask`, summed over K.
+/// `Σ mask · (value - y)² / Σ mask`, mean over K.
 ///
 /// # Errors
 /// If the shapes disagree.
 pub fn masked_square(value: &Tensor, td: &TdBatch<'_>) -> Result<Tensor> {
-    let error = (value - td.target)?;
-    let total = error.sqr()?.broadcast_mul(td.mask)?.sum_all()?;
-    total.broadcast_div(&td.mask.sum_all()?)
+    masked_mean(&(value - td.target)?.sqr()?, td.mask)
+}
+
+/// `Σ mask · value / Σ mask`, mean over K: `value` `[B, T, K]`, `mask` `[B, T, 1]`.
+///
+/// # Errors
+/// If the shapes disagree.
+pub fn masked_mean(value: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let total = value.broadcast_mul(mask)?.sum_all()?;
+    total.broadcast_div(&(mask.sum_all()? * value.dim(2)? as f64)?)
 }
 
 /// How a `[mixer]` table becomes a mixer.
@@ -112,6 +144,15 @@ pub trait MixerKind: Mixer + Sized + 'static {
     const ABOUT: &'static str;
     /// The table without `kind`.
     type Config: serde::Serialize + serde::de::DeserializeOwned + Default;
+
+    /// Refuses values that cannot work, before anything is made.
+    ///
+    /// # Errors
+    /// Names the key and what would be right.
+    fn check(_: &Self::Config) -> std::result::Result<(), ConfigError> {
+        Ok(())
+    }
+
     /// Creates or finds the parameters under `vb`.
     ///
     /// # Errors
@@ -124,7 +165,15 @@ pub type Build =
     fn(&toml::Table, MixerShape, &VarBuilder<'_>) -> std::result::Result<Box<dyn Mixer>, ConfigError>;
 
 /// The mixers of this crate, in the order in which `ddn-train list` prints them.
-pub const REGISTRY: &[Kind<Build>] = &[entry::<Vdn>(), entry::<Qmix>()];
+pub const REGISTRY: &[Kind<Build>] = &[
+    entry::<Iql>(),
+    entry::<Vdn>(),
+    entry::<Qmix>(),
+    entry::<Qtran>(),
+    entry::<Qatten>(),
+    entry::<Wqmix>(),
+    entry::<Qplex>(),
+];
 
 /// Those that the running program has added.
 static REGISTERED: RwLock<Vec<Kind<Build>>> = RwLock::new(Vec::new());
@@ -166,9 +215,13 @@ pub const fn entry<M: MixerKind>() -> Kind<Build> {
     Kind {
         name: M::NAME,
         about: M::ABOUT,
-        resolve: |table| crate::registry::resolve::<M::Config>("mixer", table),
+        resolve: |table| {
+            M::check(&typed("mixer", table)?)?;
+            crate::registry::resolve::<M::Config>("mixer", table)
+        },
         build: |table, shape, vb| {
             let config: M::Config = typed("mixer", table)?;
+            M::check(&config)?;
             let mixer = M::new(&config, shape, vb).map_err(|source| ConfigError::build("mixer", source))?;
             Ok(Box::new(mixer))
         },
@@ -224,7 +277,7 @@ mod tests {
         let error = load("{ kind = \"scaled\", bye = 0.5 }").unwrap_err().to_string();
         assert!(error.contains("unknown field `bye`"), "{error}");
         let error = load("{ kind = \"saled\" }").unwrap_err().to_string();
-        assert!(error.contains("there are: vdn, qmix") && error.ends_with(", scaled"), "{error}");
+        assert!(error.contains("there are: iql, vdn, qmix, ") && error.ends_with(", scaled"), "{error}");
         assert!(all().iter().any(|kind| (kind.name, kind.about) == ("scaled", "of the tests")));
 
         let error = register::<Scaled>().unwrap_err().to_string();
