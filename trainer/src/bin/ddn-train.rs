@@ -131,6 +131,9 @@ enum Command {
         /// A Python interpreter that can import torch and numpy.
         #[arg(long, default_value = "python3", requires = "against")]
         python: PathBuf,
+        /// Time the updates of this experiment's scheme with every mixer, by turns, instead.
+        #[arg(long, conflicts_with = "against")]
+        mixers: bool,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -199,7 +202,11 @@ fn run(command: Command) -> anyhow::Result<u8> {
             list::check(&env, seed, episodes as usize, json)?;
             None
         }
-        Command::Bench { config, set, updates, against, rounds, python, json } => {
+        Command::Bench { config, set, updates, mixers: true, json, .. } => {
+            bench::mixers::bench_mixers(&config, &set, updates as usize, json)?;
+            None
+        }
+        Command::Bench { config, set, updates, against, rounds, python, json, .. } => {
             let rival = against.map(|kind| bench::Rival { kind, python, rounds: rounds as usize });
             bench::bench(&config, &set, &bench::Request { updates: updates as usize, rival, json })?;
             None

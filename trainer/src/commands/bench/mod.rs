@@ -1,6 +1,7 @@
 //! `ddn-train bench`: how fast an experiment runs here, and where its time goes.
 
 mod against;
+pub mod mixers;
 mod rate;
 mod show;
 
