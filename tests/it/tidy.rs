@@ -185,6 +185,15 @@ fn links_are_found() {
     assert_eq!(anchor("## What it's for: `a_b`"), "what-its-for-a_b");
 }
 
+#[test]
+fn every_mixer_has_a_section() {
+    let document = text("docs/algorithms.md");
+    for kind in ddn_trainer::learner::mixer::REGISTRY {
+        let heading = format!("### `{}`", kind.name);
+        assert!(document.lines().any(|line| line == heading), "docs/algorithms.md lacks {heading}");
+    }
+}
+
 /// Every experiment under `trainer/configs` is one that `parse` takes.
 fn check_configs<T, E: Display>(parse: impl Fn(&str) -> Result<T, E>) {
     let configs: Vec<_> =

@@ -27,7 +27,7 @@ impl Mlp {
     /// If `x` has another width.
     pub fn sparse(&self, x: &Sparse) -> Result<Tensor> {
         let (weight, bias) = &self.0[0];
-        self.from_second(sparse_linear(x, weight, bias, self.after(0))?)
+        self.later_layers(sparse_linear(x, weight, bias, self.after(0))?)
     }
 
     /// `[x; y]`, `x` `[R, X]` and `y` `[R, Y]`; gives `[R, O]`.
@@ -36,14 +36,14 @@ impl Mlp {
     /// If the widths do not add up to that of the input.
     pub fn joint(&self, x: &Sparse, y: &Tensor) -> Result<Tensor> {
         let first = joint_linear(x, y, &self.0[0])?;
-        self.from_second(if self.0.len() > 1 { first.relu()? } else { first })
+        self.later_layers(if self.0.len() > 1 { first.relu()? } else { first })
     }
 
     fn after(&self, layer: usize) -> Activation {
         if layer + 1 < self.0.len() { Activation::Relu } else { Activation::None }
     }
 
-    fn from_second(&self, mut hidden: Tensor) -> Result<Tensor> {
+    fn later_layers(&self, mut hidden: Tensor) -> Result<Tensor> {
         for (layer, (weight, bias)) in self.0.iter().enumerate().skip(1) {
             hidden = linear(&hidden, weight, bias, self.after(layer))?;
         }
