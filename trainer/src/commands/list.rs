@@ -48,7 +48,8 @@ pub fn check(what: &str, seed: u64, episodes: usize, json: bool) -> anyhow::Resu
     let report = check_env(&mut *env, seed, episodes)?;
     if json {
         let value = serde_json::json!({
-            "env": report.env, "episodes": report.episodes, "steps": report.steps,
+            "env": report.env, "obs_dim": report.dims[0], "state_dim": report.dims[1],
+            "teacher_dim": report.dims[2], "episodes": report.episodes, "steps": report.steps,
             "steps_per_second": report.steps_per_second, "mean_return": report.mean_return,
             "mean_length": report.mean_length, "saves": report.saves, "hints": report.hints,
         });

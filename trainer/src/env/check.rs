@@ -19,6 +19,8 @@ use crate::seed::{Draw, number, stream};
 pub struct CheckReport {
     /// Name of the environment.
     pub env: String,
+    /// Floats of an observation, of the state, and of a teacher view; 0 is "not offered".
+    pub dims: [usize; 3],
     /// Episodes of random play.
     pub episodes: usize,
     /// Steps of random play.
@@ -41,6 +43,13 @@ impl std::fmt::Display for CheckReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { env, episodes, steps, .. } = self;
         writeln!(f, "{env}: {episodes} episodes, {steps} steps of random play, all checks passed")?;
+        let [obs, state, teacher] = self.dims.map(|dim| match dim {
+            0 => "not offered".to_owned(),
+            dim => dim.to_string(),
+        });
+        writeln!(f, "  observation   {obs}")?;
+        writeln!(f, "  state         {state}")?;
+        writeln!(f, "  teacher view  {teacher}")?;
         writeln!(f, "  mean return   {:.3}", self.mean_return)?;
         let (shortest, longest) = self.lengths;
         writeln!(f, "  length        {:.1} ({shortest} to {longest})", self.mean_length)?;
@@ -63,6 +72,7 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
     let mut check = Check { env, seed, hints: Vec::new(), spec };
     let mut report = CheckReport {
         env: check.spec.name.clone(),
+        dims: [check.spec.obs_dim, check.spec.state_dim, check.spec.teacher_dim],
         episodes: episodes.max(1),
         steps: 0,
         steps_per_second: 0.0,

@@ -12,6 +12,8 @@ fn every_entry_of_the_registry_passes() {
         assert!(report.saves, "{}", entry.name);
         let text = report.to_string();
         assert!(text.contains("all checks passed") && text.contains("steps/s"), "{text}");
+        let line = text.lines().find(|line| line.contains("teacher view")).expect("it is told");
+        assert_eq!(line.ends_with("not offered"), env.spec().teacher_dim == 0, "{line}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::observe::CHANNELS;
 use crate::env::registry::bad;
 use crate::error::EnvError;
 
@@ -31,6 +32,20 @@ pub struct PredatorPreyConfig {
     pub prey_rest: f64,
     /// Steps after which an episode is cut.
     pub episode_limit: usize,
+    /// What a teacher of a predator may see.
+    pub teacher_view: TeacherView,
+}
+
+/// What a privileged teacher of one predator may see; a frozen one sees nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TeacherView {
+    /// The predator's own window, wide enough to hold the whole grid: the meaning of a feature is
+    /// that of the observation. 19x19x3 on the paper's grid.
+    #[default]
+    UnlimitedSight,
+    /// The state, then a plane in which the predator's own cell is 1: 10x10x4 on the paper's grid.
+    StateAndPosition,
 }
 
 impl Default for PredatorPreyConfig {
@@ -45,6 +60,7 @@ impl Default for PredatorPreyConfig {
             miscapture_reward: -2.0,
             prey_rest: 0.0,
             episode_limit: 200,
+            teacher_view: TeacherView::default(),
         }
     }
 }
@@ -101,6 +117,14 @@ impl PredatorPreyConfig {
             return Err(bad("episode_limit", reason));
         }
         Ok(())
+    }
+
+    /// Floats of a teacher's view.
+    pub(super) fn teacher_dim(&self) -> usize {
+        match self.teacher_view {
+            TeacherView::UnlimitedSight => (2 * self.rows - 1) * (2 * self.cols - 1) * CHANNELS,
+            TeacherView::StateAndPosition => self.rows * self.cols * (CHANNELS + 1),
+        }
     }
 
     /// The highest return: a capture spends two predators.

@@ -26,7 +26,7 @@ use std::fmt::Write as _;
 
 use rand_chacha::ChaCha8Rng;
 
-pub use self::config::PredatorPreyConfig;
+pub use self::config::{PredatorPreyConfig, TeacherView};
 use super::registry::EnvKind;
 use super::saved::{Reader, Writer, refuse};
 use super::{End, Env, EnvSpec, Frame, Step};
@@ -115,7 +115,7 @@ impl EnvKind for PredatorPrey {
             actions: ACTIONS.map(String::from).to_vec(),
             obs_dim: window * window * observe::CHANNELS,
             state_dim: config.rows * config.cols * observe::CHANNELS,
-            teacher_dim: (2 * config.rows - 1) * (2 * config.cols - 1) * observe::CHANNELS,
+            teacher_dim: config.teacher_dim(),
             episode_limit: config.episode_limit,
             obs_layout: format!(
                 "window {window}x{window} (row, col) centred on the agent, channels predator,prey,none"

@@ -3,6 +3,7 @@
 //! ```text
 //! obs      [2r+1, 2r+1, 3]            window centred on the predator, r = sight
 //! teacher  [2·rows-1, 2·cols-1, 3]    the same window, wide enough to hold the whole grid
+//!       or [rows, cols, 3], [rows, cols]   the state, then the predator's own cell
 //! state    [rows, cols, 3]            the grid as it lies
 //! ```
 //!
@@ -10,7 +11,7 @@
 //! this one follows. Only bodies on the grid are drawn: a frozen predator is invisible, and sees
 //! nothing itself. A cell outside the grid looks like an empty one.
 
-use super::{Action, Body, PredatorPrey};
+use super::{Action, Body, PredatorPrey, TeacherView};
 use crate::env::Frame;
 
 /// Floats per cell.
@@ -51,12 +52,19 @@ impl PredatorPrey {
     }
 
     fn look_around(&self, me: Body, obs: &mut [f32], teacher: &mut [f32]) {
+        let (rows, cols) = (self.config.rows, self.config.cols);
+        if self.config.teacher_view == TeacherView::StateAndPosition {
+            teacher[rows * cols * CHANNELS + me.row * cols + me.col] = 1.0;
+        }
         let sight = self.config.sight;
         let window = 2 * sight + 1;
-        let (top, left) = (self.config.rows - 1, self.config.cols - 1);
+        let (top, left) = (rows - 1, cols - 1);
         let wide = 2 * left + 1;
         for (body, channel) in self.bodies() {
-            let cell = (body.row + top - me.row) * wide + body.col + left - me.col;
+            let cell = match self.config.teacher_view {
+                TeacherView::UnlimitedSight => (body.row + top - me.row) * wide + body.col + left - me.col,
+                TeacherView::StateAndPosition => body.row * cols + body.col,
+            };
             teacher[cell * CHANNELS + channel] = 1.0;
             // A body above or left of the window wraps around to a huge number: outside as well.
             let row = (body.row + sight).wrapping_sub(me.row);

@@ -232,6 +232,30 @@ fn the_window_is_centred_and_the_state_lies_as_the_grid() {
 }
 
 #[test]
+#[allow(clippy::float_cmp, reason = "observations are 0 or 1")]
+fn a_teacher_may_see_the_state_and_its_own_place_instead() {
+    let config =
+        PredatorPreyConfig { teacher_view: TeacherView::StateAndPosition, ..PredatorPreyConfig::default() };
+    let mut game = PredatorPrey::from_config(config).expect("builds");
+    assert_eq!(game.spec().teacher_dim, 400);
+    let mut frame = Frame::default();
+    game.reset(3, &mut frame).expect("starts");
+    game.predators[1].on_grid = false;
+    game.observe(&mut frame);
+    for (agent, view) in frame.teacher.chunks_exact(400).enumerate() {
+        let (state, plane) = view.split_at(300);
+        if agent == 1 {
+            assert!(view.iter().all(|&value| value == 0.0), "a frozen predator sees nothing");
+            continue;
+        }
+        let me = game.predators[agent];
+        assert_eq!(state, frame.state);
+        let own: Vec<usize> = (0..100).filter(|&cell| plane[cell] == 1.0).collect();
+        assert_eq!(own, [me.row * 10 + me.col]);
+    }
+}
+
+#[test]
 fn the_default_has_the_sizes_of_the_paper() {
     let game = PredatorPrey::from_config(PredatorPreyConfig::default()).expect("builds");
     let spec = game.spec();
