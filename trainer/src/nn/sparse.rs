@@ -37,7 +37,7 @@ impl Builder {
     }
 
     /// The entries of a row, `by` columns further right.
-    fn append(&mut self, by: usize, (columns, values): (&[u32], &[f32])) {
+    fn extend(&mut self, by: usize, (columns, values): (&[u32], &[f32])) {
         self.0.columns.extend(columns.iter().map(|&column| column + by as u32));
         self.0.values.extend_from_slice(values);
     }
@@ -93,7 +93,7 @@ impl Sparse {
     pub fn fold(&self, count: usize) -> Self {
         let mut builder = Builder::new(count * self.width());
         for index in 0..self.rows() {
-            builder.append(index % count * self.width(), self.row(index));
+            builder.extend(index % count * self.width(), self.row(index));
             if index % count + 1 == count {
                 builder.end_row();
             }
@@ -107,8 +107,8 @@ impl Sparse {
         debug_assert_eq!(self.rows(), other.rows());
         let mut builder = Builder::new(self.width() + other.width());
         for index in 0..self.rows() {
-            builder.append(0, self.row(index));
-            builder.append(self.width(), other.row(index));
+            builder.extend(0, self.row(index));
+            builder.extend(self.width(), other.row(index));
             builder.end_row();
         }
         builder.build()
@@ -153,9 +153,7 @@ impl Sparse {
         let mut builder = Builder::new(self.width());
         for index in 0..self.rows() {
             if keep(index) {
-                let (columns, values) = self.row(index);
-                builder.0.columns.extend_from_slice(columns);
-                builder.0.values.extend_from_slice(values);
+                builder.extend(0, self.row(index));
             }
             builder.end_row();
         }
@@ -167,9 +165,7 @@ impl Sparse {
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {
         let mut builder = Builder::new(self.width());
         for index in keep {
-            let (columns, values) = self.row(index);
-            builder.0.columns.extend_from_slice(columns);
-            builder.0.values.extend_from_slice(values);
+            builder.extend(0, self.row(index));
             builder.end_row();
         }
         builder.build()
