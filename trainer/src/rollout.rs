@@ -7,6 +7,7 @@ use crate::error::{During, LearnError};
 use crate::learner::agent::Span;
 use crate::learner::scheme::Scheme;
 use crate::learner::td::greedy_rows;
+use crate::learner::view::View;
 use crate::nn::sparse::Builder;
 use crate::replay::{Episode, input_dim, push_input};
 use crate::seed::{Draw, number, stream};
@@ -87,6 +88,11 @@ fn play_wave(
         let mut frame = spec.frame();
         env.reset(number(plan.seed, &format!("{}/{id}", plan.purpose)), &mut frame)?;
         let mut episode = Episode::new(&spec);
+        if let Player::Network(scheme, _) = player
+            && scheme.needs_teacher()
+        {
+            episode = episode.with_teacher(&spec);
+        }
         episode.push_frame(&frame);
         let played = Played { episode, won: None, q: Vec::new() };
         let rng = stream(plan.seed, &format!("{}/explore/{id}", plan.purpose));
@@ -126,23 +132,34 @@ fn utilities(
     seats: &[Seat],
     hidden: &mut Option<Tensor>,
 ) -> candle_core::Result<Vec<f64>> {
-    let (n, o) = (spec.n_agents, spec.obs_dim);
+    let (n, o, v) = (spec.n_agents, spec.obs_dim, spec.teacher_dim);
     let Player::Network(scheme, network) = player else {
         return Ok(vec![0.0; seats.len() * n * spec.n_actions()]);
     };
     let mut x = Builder::new(input_dim(spec));
     let mut state = Builder::new(spec.state_dim);
+    let needs_teacher = scheme.needs_teacher();
+    let mut teacher = Builder::new(if needs_teacher { v } else { 0 });
+    let mut available = Vec::with_capacity(seats.len() * n * spec.n_actions());
     for seat in seats {
         for agent in 0..n {
             let last = seat.last.as_ref().map(|last| last[agent]);
             let obs = seat.frame.obs[agent * o..][..o].iter().copied().enumerate();
             push_input(&mut x, spec, agent, last, obs);
+            if needs_teacher {
+                let seen = seat.frame.teacher[agent * v..][..v].iter().enumerate();
+                seen.for_each(|(column, &value)| teacher.push(column, value));
+            }
+            teacher.end_row();
         }
+        available.extend_from_slice(&seat.frame.available);
         seat.frame.state.iter().enumerate().for_each(|(column, &value)| state.push(column, value));
         state.end_row();
     }
     let span = Span { episodes: seats.len(), frames: 1, agents: n, lengths: None };
-    let unroll = scheme.unroll(network, &x.build(), &state.build(), span, hidden.as_ref())?;
+    let (inputs, state, teacher) = (&x.build(), &state.build(), &teacher.build());
+    let view = View { inputs, state, teacher, available: &available, span };
+    let unroll = scheme.unroll(network, &view, hidden.as_ref())?;
     *hidden = Some(unroll.hidden.squeeze(1)?.detach());
     unroll.q.flatten_all()?.to_dtype(candle_core::DType::F64)?.to_vec1()
 }

@@ -1,5 +1,7 @@
 //! The training loop: collect, learn, test, save.
 
+mod second_phase;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -139,7 +141,10 @@ impl Run {
         let mut scheme = build_scheme(&state.config)?;
         state.restore(&mut *scheme)?;
         let envs = build_envs(&state.config, state.config.rollout.envs)?;
-        let mut replay = ReplayBuffer::new(state.config.replay.capacity);
+        // A second phase may need more room than the first.
+        let more = state.counters.second_phase.and(scheme.second_phase());
+        let room = more.map_or(0, |phase| phase.episodes as usize).max(state.config.replay.capacity);
+        let mut replay = ReplayBuffer::new(room);
         state.replay.into_iter().for_each(|episode| replay.push(episode));
         let recorder = Recorder::resume(dir, &state.counters.positions)?;
         let State { config, spec, counters, .. } = state;
@@ -155,7 +160,11 @@ impl Run {
         progress.start(self.counters.t_env, self.config.t_max);
         let began = (Instant::now(), self.counters.t_env);
         // A run that was stopped between two updates goes on with those that are due.
-        while self.counters.t_env < self.config.t_max || self.updates_due() > 0 {
+        let in_first_phase = |run: &Self| {
+            let is_open = run.counters.t_env < run.config.t_max || run.updates_due() > 0;
+            run.counters.second_phase.is_none() && is_open
+        };
+        while in_first_phase(self) {
             if self.updates_due() == 0 {
                 self.collect()?;
             }
@@ -192,6 +201,11 @@ impl Run {
                  raise t_max or lower replay.batch",
                 self.config.replay.batch
             );
+        }
+        if let Some(phase) = self.scheme.second_phase()
+            && let Outcome::Stopped(stop) = self.second_phase(phase, signals, progress, began)?
+        {
+            return Ok(Outcome::Stopped(stop));
         }
         // Where this was saved before, it completes what a kill right after has left undone.
         self.counters.done = true;

@@ -6,7 +6,7 @@ pub mod store;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use state::{Counters, State};
+pub use state::{Counters, SecondPhaseStart, State};
 
 use crate::config::ExperimentConfig;
 use crate::env::{Env, EnvSpec};

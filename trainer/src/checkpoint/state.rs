@@ -13,7 +13,10 @@ use crate::error::{CheckpointError, During, TrainError};
 use crate::learner::scheme::Scheme;
 use crate::metrics::Positions;
 use crate::nn::params::Values;
-use crate::replay::{Episode, ReplayBuffer};
+use crate::replay::{Episode, PackedRows, ReplayBuffer};
+
+/// The teacher views of the replay's episodes, of a scheme that looks at them.
+const TEACHER: &str = "replay.teacher.bin";
 
 /// Where a run stands.
 ///
@@ -44,6 +47,21 @@ pub struct Counters {
     pub positions: Positions,
     /// Whether training is over.
     pub done: bool,
+    /// The second phase, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_phase: Option<SecondPhaseStart>,
+}
+
+/// Where a run stood when its second phase began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecondPhaseStart {
+    /// Environment steps.
+    pub t_env: u64,
+    /// Episodes.
+    pub episode: u64,
+    /// Gradient steps.
+    pub update: u64,
 }
 
 /// Everything, as plain data.
@@ -138,6 +156,10 @@ impl State {
         }
         let replay = postcard::to_stdvec(&self.replay).map_err(|error| content(&error))?;
         files.push(("replay.bin".to_owned(), replay));
+        if self.replay.iter().any(|episode| episode.teacher.is_some()) {
+            let views: Vec<_> = self.replay.iter().map(|episode| &episode.teacher).collect();
+            files.push((TEACHER.to_owned(), postcard::to_stdvec(&views).map_err(|error| content(&error))?));
+        }
         Ok(files)
     }
 
@@ -159,8 +181,18 @@ impl State {
         let spec = serde_json::from_slice(file("spec.json")?).map_err(|error| wrong("spec.json", &error))?;
         let counters =
             serde_json::from_slice(file("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
-        let replay =
+        let mut replay: Vec<Episode> =
             postcard::from_bytes(file("replay.bin")?).map_err(|error| wrong("replay.bin", &error))?;
+        if let Ok(bytes) = file(TEACHER) {
+            let views: Vec<Option<PackedRows>> =
+                postcard::from_bytes(bytes).map_err(|error| wrong(TEACHER, &error))?;
+            if views.len() != replay.len() {
+                return Err(wrong(TEACHER, &"is of another replay"));
+            }
+            for (episode, view) in replay.iter_mut().zip(views) {
+                episode.teacher = view;
+            }
+        }
         let mut params = BTreeMap::new();
         let mut optimisers = BTreeMap::new();
         for (name, bytes) in files {

@@ -21,6 +21,12 @@ pub struct Summary {
     pub t_env: u64,
     /// Gradient steps made.
     pub updates: u64,
+    /// Of the environment steps, those of a second phase, beyond `t_max`; and their episodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_steps: Option<u64>,
+    /// Episodes of a second phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_episodes: Option<u64>,
     /// Seed of the run.
     pub seed: u64,
     /// Best known return, where there is one.
@@ -86,6 +92,8 @@ impl Summary {
             algorithm: config.algorithm(),
             t_env: main.counters().t_env,
             updates: main.counters().update,
+            extra_steps: main.extra().map(|(_, steps)| steps),
+            extra_episodes: main.extra().map(|(episodes, _)| episodes),
             seed: config.seed,
             best_return: envs[0].spec().best_return,
             rows,
@@ -146,6 +154,9 @@ pub fn print(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
         "{} on {}, {} steps, {} updates",
         summary.algorithm, summary.env, summary.t_env, summary.updates
     );
+    if let (Some(episodes), Some(steps)) = (summary.extra_episodes, summary.extra_steps) {
+        println!("of these, {steps} steps in {episodes} extra episodes for the second phase");
+    }
     println!("{:<26} {:>9} {:>8} {:>8}  episodes", "greedy", "return", "± 95 %", "length");
     for row in &summary.rows {
         let Row { player, mean_return, interval, mean_length, episodes, .. } = row;

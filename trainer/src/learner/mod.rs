@@ -5,10 +5,13 @@ pub mod edm;
 pub mod fusion;
 pub mod ggn;
 pub mod idm;
+pub mod informed;
+pub mod knowledge;
 pub mod lpn;
 pub mod mixer;
 pub mod scheme;
 pub mod td;
+pub mod view;
 
 use crate::error::ConfigError;
 

@@ -102,9 +102,25 @@ fn frames_of(state: &Sparse, frames: usize, range: std::ops::Range<usize>) -> Sp
 pub fn td_losses(
     batch: &Batch,
     reward: &[f64],
+    online: (&Unroll, &dyn Mixer),
+    slow: (&Unroll, &dyn Mixer),
+    config: TdConfig,
+) -> Result<TdOutcome> {
+    td_losses_chosen(batch, reward, online, slow, config, None)
+}
+
+/// As [`td_losses`]; with double Q, the next action is the greedy one of `chooser`, `[B, T + 1, N, A]`,
+/// in the place of the online network's.
+///
+/// # Errors
+/// If the shapes disagree.
+pub fn td_losses_chosen(
+    batch: &Batch,
+    reward: &[f64],
     (online, mixer): (&Unroll, &dyn Mixer),
     (slow, slow_mixer): (&Unroll, &dyn Mixer),
     config: TdConfig,
+    chooser: Option<&Tensor>,
 ) -> Result<TdOutcome> {
     let (b, t, n, a) = (batch.episodes, batch.steps, batch.agents, batch.actions_each);
     let frames = t + 1;
@@ -117,7 +133,9 @@ pub fn td_losses(
     let Choices { q: slow_q, best: slow_best, max: slow_max } = Choices::of(&slow.q, &batch.available, a)?;
 
     // Next frames: the slow network's value of the chosen actions.
-    let choice = if config.double_q { &best } else { &slow_best };
+    let chosen = chooser.map(|q| Choices::of(q, &batch.available, a)).transpose()?;
+    let chosen = chosen.as_ref().map_or(&best, |choices| &choices.best);
+    let choice = if config.double_q { chosen } else { &slow_best };
     let next = |values: &dyn Fn(usize) -> f64| -> Vec<f64> {
         let row = |b: usize, t: usize, i: usize| (b * frames + t + 1) * n + i;
         (0..b * t * n).map(|k| values(row(k / (t * n), k / n % t, k % n))).collect()

@@ -86,6 +86,15 @@ impl OptimiserConfig {
         below("eps", eps, 1e3, "give 0 or more, and less than 1000")
     }
 
+    /// The same rule with another learning rate.
+    #[must_use]
+    pub fn with_lr(mut self, rate: f64) -> Self {
+        match &mut self {
+            Self::Rmsprop { lr, .. } | Self::Adam { lr, .. } => *lr = rate,
+        }
+        self
+    }
+
     /// RMSprop as PyMARL sets it, learning rate 5e-4.
     #[must_use]
     pub fn rmsprop() -> Self {

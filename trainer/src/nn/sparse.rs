@@ -1,5 +1,6 @@
 //! Constant matrices that are mostly zero: observations, states, one-hot actions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
@@ -169,6 +170,32 @@ impl Sparse {
             builder.end_row();
         }
         builder.build()
+    }
+
+    /// Row by row, the columns in the range of each part, one part after the other.
+    ///
+    /// # Errors
+    /// If the parts differ in their number of rows.
+    pub fn join(parts: &[(&Self, Range<usize>)]) -> Result<Self> {
+        let rows = parts.first().map_or(0, |(part, _)| part.rows());
+        if let Some((other, _)) = parts.iter().find(|(part, _)| part.rows() != rows) {
+            candle_core::bail!("{rows} rows cannot be joined with {}", other.rows());
+        }
+        let mut builder = Builder::new(parts.iter().map(|(_, range)| range.len()).sum());
+        for row in 0..rows {
+            let mut before = 0;
+            for (part, range) in parts {
+                let (columns, values) = part.row(row);
+                for (&column, &value) in columns.iter().zip(values) {
+                    if range.contains(&(column as usize)) {
+                        builder.push(before + column as usize - range.start, value);
+                    }
+                }
+                before += range.len();
+            }
+            builder.end_row();
+        }
+        Ok(builder.build())
     }
 
     /// As an ordinary tensor `[rows, width]`.

@@ -4,9 +4,10 @@ use rayon::prelude::*;
 
 use crate::env::EnvSpec;
 use crate::learner::agent::Span;
+use crate::learner::view::View;
 use crate::nn::Sparse;
 use crate::nn::sparse::Builder;
-use crate::replay::Episode;
+use crate::replay::{Episode, PackedRows};
 
 /// B episodes of up to T steps. The only place that pads.
 ///
@@ -25,6 +26,8 @@ pub struct Batch {
     pub inputs: Sparse,
     /// `[B·(T+1), S]`
     pub state: Sparse,
+    /// Teacher views `[B·(T+1)·N, V]`; of width 0 where the episodes keep none.
+    pub teacher: Sparse,
     /// `[B, T+1, N, A]`; all true on padding.
     pub available: Vec<bool>,
     /// `[B, T, N]`; 0 on padding.
@@ -63,16 +66,34 @@ pub fn push_input(
     builder.end_row();
 }
 
+/// Row `t` of `rows`, cut into `agents` parts of `width`: columns and values of each.
+pub(super) fn by_agent(
+    rows: Option<&PackedRows>,
+    t: usize,
+    agents: usize,
+    width: usize,
+) -> Vec<Vec<(usize, f32)>> {
+    let mut parts = vec![Vec::new(); agents];
+    if let Some(rows) = rows {
+        rows.for_each(t, |column, value| parts[column / width].push((column % width, value)));
+    }
+    parts
+}
+
 impl Batch {
     /// Pads `episodes` to the longest of them.
     #[must_use]
     pub fn new(spec: &EnvSpec, episodes: &[&Episode]) -> Self {
         let steps = episodes.iter().map(|episode| episode.len()).max().unwrap_or(0);
-        let parts: Vec<Part> = episodes.par_iter().map(|episode| Part::new(spec, episode, steps)).collect();
+        let has_teacher = !episodes.is_empty() && episodes.iter().all(|episode| episode.teacher.is_some());
+        let parts: Vec<Part> =
+            episodes.par_iter().map(|episode| Part::new(spec, episode, steps, has_teacher)).collect();
         let mut inputs = Builder::new(input_dim(spec));
         let mut state = Builder::new(spec.state_dim);
+        let mut teacher = Builder::new(if has_teacher { spec.teacher_dim } else { 0 });
         for part in &parts {
             inputs.append(&part.inputs);
+            teacher.append(&part.teacher);
             state.append(&part.state);
         }
         Self {
@@ -82,6 +103,7 @@ impl Batch {
             actions_each: spec.n_actions(),
             inputs: inputs.build(),
             state: state.build(),
+            teacher: teacher.build(),
             available: parts.iter().flat_map(|part| &part.available).copied().collect(),
             actions: parts.iter().flat_map(|part| &part.actions).copied().collect(),
             reward: parts.iter().flat_map(|part| &part.reward).copied().collect(),
@@ -123,6 +145,13 @@ impl Batch {
         self.inputs.keep(|row| row / n % frames < lengths[row / n / frames * n + row % n])
     }
 
+    /// Everything that networks may look at.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        let (inputs, state, teacher) = (&self.inputs, &self.state, &self.teacher);
+        View { inputs, state, teacher, available: &self.available, span: self.span() }
+    }
+
     /// How many steps exist.
     #[must_use]
     pub fn filled(&self) -> f64 {
@@ -154,6 +183,7 @@ impl Batch {
 struct Part {
     inputs: Builder,
     state: Builder,
+    teacher: Builder,
     available: Vec<bool>,
     actions: Vec<u32>,
     reward: Vec<f32>,
@@ -163,8 +193,11 @@ struct Part {
 
 impl Part {
     /// Pads `episode` to `steps`.
-    fn new(spec: &EnvSpec, episode: &Episode, steps: usize) -> Self {
+    fn new(spec: &EnvSpec, episode: &Episode, steps: usize, has_teacher: bool) -> Self {
         let (n, a, o) = (spec.n_agents, spec.n_actions(), spec.obs_dim);
+        let views = episode.teacher.as_ref().filter(|_| has_teacher);
+        let v = if has_teacher { spec.teacher_dim } else { 0 };
+        let mut teacher = Builder::new(v);
         let length = episode.len();
         let mut inputs = Builder::new(input_dim(spec));
         let mut state = Builder::new(spec.state_dim);
@@ -179,11 +212,18 @@ impl Part {
                 let last = (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
                 push_input(&mut inputs, spec, agent, last, seen.drain(..));
             }
+            for view in by_agent(views, t, n, v) {
+                view.into_iter().for_each(|(column, value)| teacher.push(column, value));
+                teacher.end_row();
+            }
             episode.available.for_each(t, |column, _| available[t * n * a + column] = true);
         }
         for _ in length..steps {
             state.end_row();
-            (0..n).for_each(|_| inputs.end_row());
+            for _ in 0..n {
+                inputs.end_row();
+                teacher.end_row();
+            }
         }
         let padded = |taken: &mut dyn Iterator<Item = f32>| {
             let mut padded: Vec<f32> = taken.collect();
@@ -196,6 +236,7 @@ impl Part {
         Self {
             inputs,
             state,
+            teacher,
             available,
             actions,
             reward: padded(&mut episode.rewards.iter().copied()),

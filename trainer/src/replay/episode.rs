@@ -2,89 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PackedRows;
 use crate::env::{EnvSpec, Frame};
-
-/// Rows of equal width: one bit per number while all are 0 or 1, floats otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PackedRows {
-    width: usize,
-    rows: usize,
-    data: Packed,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Packed {
-    Bits(Vec<u8>),
-    Floats(Vec<f32>),
-}
-
-impl PackedRows {
-    /// Empty, for rows of `width`.
-    #[must_use]
-    pub fn new(width: usize) -> Self {
-        Self { width, rows: 0, data: Packed::Bits(Vec::new()) }
-    }
-
-    /// Adds one row.
-    pub fn push(&mut self, row: &[f32]) {
-        debug_assert_eq!(row.len(), self.width);
-        let is_bit = |value: &f32| value.to_bits() == 0 || value.to_bits() == 1.0_f32.to_bits();
-        if let Packed::Bits(_) = self.data
-            && !row.iter().all(is_bit)
-        {
-            let mut dense = vec![0.0; self.rows * self.width];
-            for (index, row) in dense.chunks_exact_mut(self.width.max(1)).enumerate() {
-                self.for_each(index, |column, value| row[column] = value);
-            }
-            self.data = Packed::Floats(dense);
-        }
-        self.rows += 1;
-        match &mut self.data {
-            Packed::Bits(bits) => bits.extend(row.chunks(8).map(|byte| {
-                byte.iter().enumerate().fold(0, |bits, (i, &value)| bits | (u8::from(value != 0.0) << i))
-            })),
-            Packed::Floats(floats) => floats.extend_from_slice(row),
-        }
-    }
-
-    /// Number of rows.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Calls `each` with column and value of the entries that are not zero, in column order.
-    pub fn for_each(&self, row: usize, mut each: impl FnMut(usize, f32)) {
-        match &self.data {
-            Packed::Bits(bits) => {
-                let stride = self.width.div_ceil(8);
-                for (index, &byte) in bits[row * stride..][..stride].iter().enumerate() {
-                    let mut left = byte;
-                    while left != 0 {
-                        each(index * 8 + left.trailing_zeros() as usize, 1.0);
-                        left &= left - 1;
-                    }
-                }
-            }
-            Packed::Floats(floats) => {
-                for (column, &value) in floats[row * self.width..][..self.width].iter().enumerate() {
-                    if value != 0.0 {
-                        each(column, value);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Bytes in memory.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match &self.data {
-            Packed::Bits(bits) => bits.len(),
-            Packed::Floats(floats) => floats.len() * size_of::<f32>(),
-        }
-    }
-}
 
 /// An episode of T steps and T + 1 frames.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +14,9 @@ pub struct Episode {
     pub state: PackedRows,
     /// `[T + 1, N·A]`
     pub available: PackedRows,
+    /// `[T + 1, N·V]`, where the scheme has a teacher that looks at it. Stored apart from the rest.
+    #[serde(skip)]
+    pub teacher: Option<PackedRows>,
     /// `[T, N]`
     pub actions: Vec<u16>,
     /// `[T]`
@@ -111,10 +33,17 @@ impl Episode {
             obs: PackedRows::new(spec.n_agents * spec.obs_dim),
             state: PackedRows::new(spec.state_dim),
             available: PackedRows::new(spec.n_agents * spec.n_actions()),
+            teacher: None,
             actions: Vec::new(),
             rewards: Vec::new(),
             terminated: false,
         }
+    }
+
+    /// Keeps the teacher views of the frames that are added from now on.
+    #[must_use]
+    pub fn with_teacher(self, spec: &EnvSpec) -> Self {
+        Self { teacher: Some(PackedRows::rare(spec.n_agents * spec.teacher_dim)), ..self }
     }
 
     /// Adds a frame; one more of them than steps.
@@ -123,6 +52,9 @@ impl Episode {
         self.state.push(&frame.state);
         let available: Vec<f32> = frame.available.iter().map(|&yes| f32::from(u8::from(yes))).collect();
         self.available.push(&available);
+        if let Some(teacher) = &mut self.teacher {
+            teacher.push(&frame.teacher);
+        }
     }
 
     /// Adds what was done and what it earned.
@@ -155,39 +87,8 @@ impl Episode {
         self.obs.bytes()
             + self.state.bytes()
             + self.available.bytes()
+            + self.teacher.as_ref().map_or(0, PackedRows::bytes)
             + 2 * self.actions.len()
             + 4 * self.rewards.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(rows: &PackedRows, index: usize, width: usize) -> Vec<f32> {
-        let mut out = vec![0.0; width];
-        rows.for_each(index, |column, value| out[column] = value);
-        out
-    }
-
-    #[test]
-    fn rows_come_back_as_they_went_in_also_after_the_first_fraction() {
-        let given = [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.5, -2.0, 0.0], [1.0, 1.0, 1.0]];
-        let mut rows = PackedRows::new(3);
-        for row in &given {
-            rows.push(row);
-        }
-        for (index, want) in given.iter().enumerate() {
-            assert_eq!(row(&rows, index, 3), want);
-        }
-    }
-
-    #[test]
-    fn bits_take_an_eighth_of_a_byte() {
-        let mut rows = PackedRows::new(600);
-        for _ in 0..201 {
-            rows.push(&[1.0; 600]);
-        }
-        assert_eq!(rows.bytes(), 201 * 75);
     }
 }

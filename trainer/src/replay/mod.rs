@@ -2,11 +2,15 @@
 
 mod batch;
 mod episode;
+mod packed;
+mod rows;
 
 use std::collections::VecDeque;
 
 pub use batch::{Batch, input_dim, push_input};
-pub use episode::{Episode, PackedRows};
+pub use episode::Episode;
+pub use packed::PackedRows;
+pub use rows::Rows;
 
 use crate::seed::Draw;
 

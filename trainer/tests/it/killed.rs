@@ -19,16 +19,23 @@ use ddn_trainer::seed::{Draw, stream};
 use rand_chacha::ChaCha8Rng;
 
 /// A small team, saved after nearly every wave of episodes, and plain agents beside it.
-const EXPERIMENT: &str = "t_max = 2000\nthreads = 1\ncompare = { plain = true }\n\
-    env = { kind = \"predator-prey\", rows = 5, cols = 5, predators = 3, prey = 2, episode_limit = 20 }\n\
-    scheme = { kind = \"ddn\", behaviour = \"mix\" }\nmixer = { kind = \"qmix\" }\n\
-    rollout = { envs = 4 }\nlearner = { updates_per_episode = 0.25, target_interval = 30 }\n\
-    replay = { batch = 8 }\neval = { interval = 500, episodes = 4, final_episodes = 8 }\n\
-    checkpoint = { interval = 100 }\n";
+fn experiment(scheme: &str) -> String {
+    format!(
+        "t_max = 2000\nthreads = 1\ncompare = {{ plain = true }}\n\
+        env = {{ kind = \"predator-prey\", rows = 5, cols = 5, predators = 3, prey = 2, episode_limit = 20 }}\n\
+        scheme = {{ {scheme} }}\nmixer = {{ kind = \"qmix\" }}\n\
+        rollout = {{ envs = 4 }}\nlearner = {{ updates_per_episode = 0.25, target_interval = 30 }}\n\
+        replay = {{ batch = 8 }}\neval = {{ interval = 500, episodes = 4, final_episodes = 8 }}\n\
+        checkpoint = {{ interval = 100 }}\n"
+    )
+}
 
 /// How often it is killed at least, and of these how often at a special moment. More are made
 /// until each number is reached.
 const WANTED: Tally = Tally { kills: 20, in_a_write: 5, before_the_first: 1, in_a_resume: 3 };
+
+/// As [`WANTED`], where the other schemes take turns.
+const FEWER: Tally = Tally { kills: 6, in_a_write: 2, before_the_first: 1, in_a_resume: 0 };
 
 /// More runs than this and the special moments are not being hit.
 const TOO_MANY: usize = 8;
@@ -46,11 +53,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn is_enough(&self) -> bool {
-        self.kills >= WANTED.kills
-            && self.in_a_write >= WANTED.in_a_write
-            && self.before_the_first >= WANTED.before_the_first
-            && self.in_a_resume >= WANTED.in_a_resume
+    fn is_enough(&self, wanted: &Self) -> bool {
+        self.kills >= wanted.kills
+            && self.in_a_write >= wanted.in_a_write
+            && self.before_the_first >= wanted.before_the_first
+            && self.in_a_resume >= wanted.in_a_resume
     }
 }
 
@@ -230,11 +237,11 @@ fn assert_same(found: &BTreeMap<PathBuf, Vec<u8>>, want: &BTreeMap<PathBuf, Vec<
     }
 }
 
-#[test]
-fn killed_at_any_moment_a_run_ends_with_the_bytes_of_an_undisturbed_one() {
+/// Kills runs of `scheme` until `wanted` is reached; each must end as an undisturbed one does.
+fn kill_runs(scheme: &str, wanted: &Tally) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (config, said) = (folder.path().join("small.toml"), folder.path().join("said"));
-    fs::write(&config, EXPERIMENT).expect("a temporary folder");
+    fs::write(&config, experiment(scheme)).expect("a temporary folder");
     let undisturbed = folder.path().join("undisturbed");
     let mut child = start(&undisturbed, &config, &said);
     assert!(!kill(&mut child, &undisturbed, Moment::Never, &said));
@@ -245,9 +252,9 @@ fn killed_at_any_moment_a_run_ends_with_the_bytes_of_an_undisturbed_one() {
 
     let (mut rng, mut tally, mut runs) = (stream(1, "kill"), Tally::default(), 0);
     // A run that ends before there were enough kills is followed by another.
-    while !tally.is_enough() {
+    while !tally.is_enough(wanted) {
         runs += 1;
-        assert!(runs <= TOO_MANY, "{tally:?}, wanted {WANTED:?}");
+        assert!(runs <= TOO_MANY, "{tally:?}, wanted {wanted:?}");
         let dir = folder.path().join(format!("killed {runs}"));
         // The first write is that of the first checkpoint.
         let mut moment = Moment::Write { others: 0, files: 1 };
@@ -270,9 +277,22 @@ fn killed_at_any_moment_a_run_ends_with_the_bytes_of_an_undisturbed_one() {
             tally.before_the_first += usize::from(now[0].is_none());
             tally.in_a_resume += usize::from(is_resumed && !spoke);
             before = now;
-            moment = if tally.is_enough() { Moment::Never } else { Moment::draw(&mut rng) };
+            moment = if tally.is_enough(wanted) { Moment::Never } else { Moment::draw(&mut rng) };
         }
         assert_same(&result(&dir), &want);
     }
-    eprintln!("{tally:?} in {runs} runs");
+    eprintln!("{scheme}: {tally:?} in {runs} runs");
+}
+
+#[test]
+fn killed_at_any_moment_a_run_ends_with_the_bytes_of_an_undisturbed_one() {
+    kill_runs("kind = \"ddn\", behaviour = \"mix\"", &WANTED);
+}
+
+#[test]
+fn so_does_a_run_of_a_scheme_that_keeps_teacher_views_or_has_a_second_phase() {
+    let phase = "distill = { episodes = 30, updates = 20, rows = 50 }";
+    for scheme in ["kind = \"ctds\"", "kind = \"igm-da\"", &format!("kind = \"ptde\", {phase}")] {
+        kill_runs(scheme, &FEWER);
+    }
 }

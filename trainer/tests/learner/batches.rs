@@ -1,14 +1,16 @@
 //! What the shape of a batch must not matter for, with every scheme and every mixer.
 
+use std::collections::BTreeSet;
+
 use candle_core::Result;
 use ddn_trainer::config::ExperimentConfig;
 use ddn_trainer::learner::scheme::Metrics;
 use ddn_trainer::nn::Sparse;
 use ddn_trainer::nn::sparse::Builder;
-use ddn_trainer::replay::Batch;
+use ddn_trainer::replay::{Batch, ReplayBuffer, Rows};
 use ddn_trainer::seed::{Draw, stream};
 
-use crate::teams::{Parameters, algorithms, batch, build, episodes, parameters};
+use crate::teams::{Parameters, algorithms, batch, build, episodes, parameters, spec};
 
 /// What one update of fresh networks comes to, and the parameters after it.
 fn updated(config: &ExperimentConfig, batch: &Batch) -> Result<(Metrics, Parameters)> {
@@ -60,6 +62,7 @@ fn with_padding(batch: &Batch, extra: usize) -> Batch {
         steps: steps + extra,
         inputs: longer_rows(&batch.inputs, frames * n, extra * n, &mut rng),
         state: longer_rows(&batch.state, frames, extra, &mut rng),
+        teacher: longer_rows(&batch.teacher, frames * n, extra * n, &mut rng),
         available: longer(&batch.available, frames * n * a, extra * n * a, || true),
         actions: longer(&batch.actions, steps * n, extra * n, || rng.below(a) as u32),
         reward: longer(&batch.reward, steps, extra, || 50.0),
@@ -125,4 +128,28 @@ fn the_order_of_episodes_does_not_matter() -> Result<()> {
         check_metrics(&config.algorithm(), &left, &right);
     }
     Ok(())
+}
+
+#[test]
+fn single_steps_are_the_rows_of_a_batch_and_come_from_the_episodes_that_are_asked_for() {
+    let episodes = episodes(&[4, 2, 7]);
+    let (spec, batch) = (spec(), batch(&episodes));
+    let (n, frames) = (batch.agents, batch.steps + 1);
+    let mut replay = ReplayBuffer::new(3);
+    for (b, episode) in episodes.iter().enumerate() {
+        let rows = Rows::all(&spec, episode);
+        assert_eq!(rows.len(), episode.len() * n);
+        for k in 0..rows.len() {
+            assert_eq!(rows.inputs.row(k), batch.inputs.row(b * frames * n + k));
+            assert_eq!(rows.state.row(k), batch.state.row(b * frames + k / n));
+        }
+        replay.push(episode.clone());
+    }
+    let drawn = Rows::sample(&spec, &replay, 1..2, 500, &mut stream(5, "rows")).expect("there are steps");
+    let asked = Rows::all(&spec, &episodes[1]);
+    let place = |k: usize| (0..asked.len()).find(|&row| asked.inputs.row(row) == drawn.inputs.row(k));
+    let places: BTreeSet<_> =
+        (0..500).map(|k| place(k).expect("of the episode that was asked for")).collect();
+    assert_eq!((drawn.len(), places.len()), (500, asked.len()), "each step can be drawn");
+    assert!(Rows::sample(&spec, &replay, 3..9, 1, &mut stream(5, "rows")).is_none());
 }

@@ -1,22 +1,38 @@
 //! What the networks of a scheme may know, and what about them is a matter of names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use ddn_trainer::env::EnvSpec;
 use ddn_trainer::learner::edm::{DistillConfig, FeaturesLoss, distillation};
 use ddn_trainer::learner::fusion::FusionConfig;
 use ddn_trainer::learner::ggn::{Ggn, StateInput};
 use ddn_trainer::learner::lpn::Lpn;
 use ddn_trainer::learner::scheme::Scheme;
+use ddn_trainer::learner::view::View;
 use ddn_trainer::nn::{Params, Sparse};
-use ddn_trainer::replay::{Batch, input_dim};
+use ddn_trainer::replay::{Batch, Rows, input_dim};
 use ddn_trainer::seed::{Draw, stream};
 
 use crate::differences::numbers;
-use crate::teams::{algorithms, batch, build, episodes, parameters, spec};
+use crate::teams::{Parameters, algorithms, batch, build, episodes, parameters, spec};
 
-fn utilities(scheme: &dyn Scheme, network: &str, batch: &Batch, state: &Sparse) -> Result<Vec<f64>> {
-    numbers(&scheme.unroll(network, &batch.inputs, state, batch.span(), None)?.q)
+fn utilities(scheme: &dyn Scheme, network: &str, view: &View<'_>) -> Result<Vec<f64>> {
+    let q = scheme.unroll(network, view, None)?.q;
+    // What a network says on padding means nothing.
+    let (agents, actions) = (q.dim(2)?, q.dim(3)?);
+    let frames = view.span.frames;
+    let lengths = view.span.lengths.expect("a batch knows them");
+    let exists = |k: usize| {
+        let frame = k / (agents * actions);
+        frame % frames < lengths[frame / frames]
+    };
+    Ok(numbers(&q)?.into_iter().enumerate().filter(|&(k, _)| exists(k)).map(|(_, q)| q).collect())
+}
+
+/// The rows of `rows` in the reverse order.
+fn reversed(rows: &Sparse) -> Sparse {
+    rows.select((0..rows.rows()).rev())
 }
 
 /// A random order of `count` units.
@@ -35,6 +51,9 @@ fn rename_units(params: &Params) -> Result<usize> {
     let vars: BTreeMap<String, Var> = params.vars().into_iter().collect();
     let agents = vars.keys().filter_map(|name| name.strip_suffix("gru.weight_ih"));
     let blocks = vars.keys().filter_map(|name| name.strip_suffix("block.weight"));
+    // Where an agent is told something at the end, its last layer does not read the hidden units.
+    let reader =
+        |at: &str| if vars.contains_key(&format!("{at}fc.weight")) { "fc.weight" } else { "fc2.weight" };
     let mut renamed = 0;
     for at in agents {
         let var = |name: &str| &vars[&format!("{at}{name}")];
@@ -51,7 +70,7 @@ fn rename_units(params: &Params) -> Result<usize> {
             ("gru.weight_hh", 0, &gates),
             ("gru.bias_hh", 0, &gates),
             ("gru.weight_hh", 1, &hidden),
-            ("fc2.weight", 1, &hidden),
+            (reader(at), 1, &hidden),
         ] {
             reorder(var(name), axis, order)?;
         }
@@ -69,9 +88,12 @@ fn rename_units(params: &Params) -> Result<usize> {
             ("block.weight", 2, &width),
             ("shift.weight", 0, &width),
             ("shift.bias", 0, &width),
-            ("fc1.weight", 1, &width),
         ] {
             reorder(var(name), axis, order)?;
+        }
+        let readers = ["fc1.weight", "mean.0.weight", "variance.0.weight"];
+        for reader in readers.iter().filter_map(|name| vars.get(&format!("{at}{name}"))) {
+            reorder(reader, 1, &width)?;
         }
         renamed += 1;
     }
@@ -85,14 +107,14 @@ fn the_names_of_hidden_units_do_not_matter() -> Result<()> {
         let scheme = build(&config);
         let all = || -> Result<Vec<Vec<f64>>> {
             let networks = scheme.networks().iter();
-            networks.map(|network| utilities(&*scheme, network, &batch, &batch.state)).collect()
+            networks.map(|network| utilities(&*scheme, network, &batch.view())).collect()
         };
         let before = all()?;
         let mut renamed = 0;
         for (_, params) in scheme.params() {
             renamed += rename_units(params)?;
         }
-        assert!(renamed >= before.len(), "{}: {renamed} renamed", config.algorithm());
+        assert!(renamed > 0, "{}: {renamed} renamed", config.algorithm());
         for (x, y) in before.iter().flatten().zip(all()?.iter().flatten()) {
             assert!((x - y).abs() <= 1e-12 * x.abs().max(1.0), "{}: {x}, {y}", config.algorithm());
         }
@@ -101,21 +123,20 @@ fn the_names_of_hidden_units_do_not_matter() -> Result<()> {
 }
 
 #[test]
-fn what_ships_does_not_see_the_state() -> Result<()> {
+fn what_ships_sees_neither_the_state_nor_the_view_of_a_teacher() -> Result<()> {
     let batch = batch(&episodes(&[5, 2, 7]));
-    let rows = batch.state.rows();
-    let other = batch.state.select((0..rows).rev());
+    let (state, teacher) = (&reversed(&batch.state), &reversed(&batch.teacher));
     for config in algorithms() {
         let scheme = build(&config);
         let (ships, others) = scheme.networks().split_last().expect("a scheme has a network");
         let sees = |network: &str| -> Result<bool> {
             let (x, y) = (
-                utilities(&*scheme, network, &batch, &batch.state)?,
-                utilities(&*scheme, network, &batch, &other)?,
+                utilities(&*scheme, network, &batch.view())?,
+                utilities(&*scheme, network, &View { state, teacher, ..batch.view() })?,
             );
             Ok(x.iter().zip(y).any(|(x, y)| x.to_bits() != y.to_bits()))
         };
-        assert!(!sees(ships)?, "{}: {ships} sees the state", config.algorithm());
+        assert!(!sees(ships)?, "{}: {ships} sees more than an agent does", config.algorithm());
         for network in others {
             assert!(sees(network)?, "{}: {network} might as well ship", config.algorithm());
         }
@@ -156,6 +177,20 @@ fn distillation_moves_the_follower_alone() -> Result<()> {
     Ok(())
 }
 
+/// Names of the parameters that are not the same bits.
+fn moved(before: &Parameters, after: &Parameters) -> BTreeSet<String> {
+    let differs = |x: &[f64], y: &[f64]| x.iter().zip(y).any(|(x, y)| x.to_bits() != y.to_bits());
+    let pairs = before.iter().zip(after);
+    pairs.filter(|((_, x), (_, y))| differs(x, y)).map(|((name, _), _)| name.clone()).collect()
+}
+
+/// All agent steps of the first episode.
+fn rows(spec: &EnvSpec, batch: &Batch) -> Rows {
+    let rows = Rows::all(spec, &episodes(&[5])[0]);
+    assert_eq!((rows.len(), rows.inputs.width()), (5 * batch.agents, batch.inputs.width()));
+    rows
+}
+
 #[test]
 fn updates_move_what_learns_and_nothing_else() -> Result<()> {
     let batch = batch(&episodes(&[5, 2, 7]));
@@ -165,6 +200,14 @@ fn updates_move_what_learns_and_nothing_else() -> Result<()> {
         for index in 0..3 {
             scheme.update(&batch, &mut stream(index, "update")).expect("an update");
         }
+        let between = parameters(&*scheme)?;
+        for _ in 0..3 {
+            scheme.distil(&rows(&spec(), &batch)).expect("a step of the second phase");
+        }
+        // The second phase moves the network that ships, and nothing that the first has made.
+        let (first, second) = (moved(&before, &between), moved(&between, &parameters(&*scheme)?));
+        assert!(first.is_disjoint(&second), "{}: {first:?}, {second:?}", config.algorithm());
+        assert_eq!(second.is_empty(), scheme.second_phase().is_none(), "{}", config.algorithm());
         for ((name, before), (_, after)) in before.iter().zip(parameters(&*scheme)?) {
             let fixed = name.starts_with("slow/") || name.contains("/idm.target.");
             let moved = before.iter().zip(&after).any(|(x, y)| x.to_bits() != y.to_bits());
@@ -192,8 +235,8 @@ fn a_follower_is_not_unrolled_over_agents_that_have_no_choice_any_more() -> Resu
     assert!(lengths.iter().step_by(n).all(|&length| length <= 2));
     let mut scheme = build(&config);
     let whole = {
-        let leader = scheme.unroll("ggn", &batch.inputs, &batch.state, batch.span(), None)?;
-        let follower = scheme.unroll("lpn", &batch.inputs, &batch.state, batch.span(), None)?;
+        let leader = scheme.unroll("ggn", &batch.view(), None)?;
+        let follower = scheme.unroll("lpn", &batch.view(), None)?;
         let terms = distillation(&batch, &leader, &follower, &DistillConfig::default())?;
         let total =
             terms.iter().try_fold(Tensor::new(0.0, &Device::Cpu)?, |total, (_, _, term)| total + term)?;

@@ -31,7 +31,7 @@ pub(crate) fn episode(length: usize, terminated: bool, seed: u64) -> Episode {
     let spec = spec();
     let (n, a) = (spec.n_agents, spec.n_actions());
     let mut rng = stream(seed, "episode");
-    let mut episode = Episode::new(&spec);
+    let mut episode = Episode::new(&spec).with_teacher(&spec);
     episode.terminated = terminated;
     for t in 0..=length {
         let actions: Vec<usize> = (0..n).map(|_| rng.below(a)).collect();
@@ -72,15 +72,17 @@ fn config(scheme: &str, mixer: &str, overrides: &[String]) -> ExperimentConfig {
     ExperimentConfig::from_text(&text, "test", overrides).expect("defaults are valid")
 }
 
-/// Every scheme with every mixer. Nothing is left to chance: where there is a μ, it is 1.
+/// Every scheme with every mixer. Nothing is left to chance: where there is a μ, it is 1, and where
+/// there is noise, there is none.
 pub(crate) fn algorithms() -> Vec<ExperimentConfig> {
     let mut all = Vec::new();
     for scheme in scheme::REGISTRY {
         for mixer in mixer::REGISTRY {
             let plain = config(scheme.name, mixer.name, &[]);
-            let certain = ["scheme.idm.mu=1.0".to_owned()];
-            let has_mu = plain.scheme.contains_key("idm");
-            all.push(if has_mu { config(scheme.name, mixer.name, &certain) } else { plain });
+            let certain = [("idm", "scheme.idm.mu=1.0"), ("noise", "scheme.noise=false")];
+            let certain = certain.into_iter().filter(|(key, _)| plain.scheme.contains_key(*key));
+            let certain: Vec<String> = certain.map(|(_, set)| set.to_owned()).collect();
+            all.push(config(scheme.name, mixer.name, &certain));
         }
     }
     all

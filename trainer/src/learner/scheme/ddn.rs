@@ -19,7 +19,8 @@ use crate::learner::idm::{Idm, IdmConfig};
 use crate::learner::lpn::Lpn;
 use crate::learner::mixer::Mixer;
 use crate::learner::td::{TdConfig, td_losses};
-use crate::nn::{Optimiser, OptimiserConfig, Params, Sparse};
+use crate::learner::view::View;
+use crate::nn::{Optimiser, OptimiserConfig, Params};
 use crate::phases::{both, timed};
 use crate::replay::{Batch, input_dim};
 
@@ -315,17 +316,10 @@ impl Scheme for Ddn {
         self.update_with(batch, &draws)
     }
 
-    fn unroll(
-        &self,
-        network: &str,
-        x: &Sparse,
-        state: &Sparse,
-        span: Span<'_>,
-        start: Option<&Tensor>,
-    ) -> candle_core::Result<Unroll> {
+    fn unroll(&self, network: &str, view: &View<'_>, start: Option<&Tensor>) -> candle_core::Result<Unroll> {
         match network {
-            "lpn" => self.lpn.unroll(x, span, start),
-            _ => self.ggn.unroll(x, state, span, start),
+            "lpn" => self.lpn.unroll(view.inputs, view.span, start),
+            _ => self.ggn.unroll(view.inputs, view.state, view.span, start),
         }
     }
 

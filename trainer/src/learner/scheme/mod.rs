@@ -2,25 +2,32 @@
 //!
 //! A scheme is one file here and one line in [`REGISTRY`]; any scheme runs with any mixer.
 
+mod ctds;
 mod ddn;
+mod igm_da;
 mod plain;
+mod ptde;
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 
+pub use ctds::{Ctds, CtdsConfig};
 pub use ddn::{Behaviour, Ddn, DdnConfig};
+pub use igm_da::{IgmDa, IgmDaConfig, Variant};
 pub use plain::{Plain, PlainConfig};
+pub use ptde::{Noise, Ptde, PtdeConfig, PtdeDistillConfig};
 
-use super::agent::{Span, Unroll};
+use super::agent::Unroll;
 use super::mixer::{LossTerms, Mixer, MixerShape};
 use super::td::TdConfig;
+use super::view::View;
 use crate::env::EnvSpec;
 use crate::error::{ConfigError, During, LearnError};
-use crate::nn::{Optimiser, Params, Sparse};
+use crate::nn::{Optimiser, Params};
 use crate::registry::{Kind, find};
-use crate::replay::{Batch, input_dim};
+use crate::replay::{Batch, Rows, input_dim};
 use crate::seed::Draw;
 
 /// What one update came to: name to value.
@@ -58,6 +65,51 @@ impl Setting<'_> {
         };
         (super::mixer::find(self.mixer)?.build)(self.mixer, shape, vb)
     }
+
+    /// Refuses an environment that has no teacher view; `scheme` names who asks for it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn require_teacher(&self, scheme: &str) -> Result<(), ConfigError> {
+        if self.spec.teacher_dim > 0 {
+            return Ok(());
+        }
+        let reason = format!(
+            "\"{scheme}\" needs a teacher view, and the environment \"{}\" offers none; choose a scheme \
+             that does without (plain, ddn, ptde), or an environment that has one (`ddn-train check-env \
+             NAME` tells)",
+            self.spec.name
+        );
+        Err(ConfigError::value("scheme.kind", reason))
+    }
+
+    /// Refuses an environment that has no state; `scheme` names who asks for it.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn require_state(&self, scheme: &str) -> Result<(), ConfigError> {
+        if self.spec.state_dim > 0 {
+            return Ok(());
+        }
+        let reason = format!(
+            "\"{scheme}\" needs the global state, and the environment \"{}\" has none; choose a scheme that \
+             does without (plain, ctds, igm-da), or an environment that has one",
+            self.spec.name
+        );
+        Err(ConfigError::value("scheme.kind", reason))
+    }
+}
+
+/// What a scheme does once the environment steps of training are made: it plays more episodes, and
+/// learns from single steps of them. Their cost is counted and logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondPhase {
+    /// Episodes to play, by the first network, with the least exploration.
+    pub episodes: u64,
+    /// Gradient steps on them.
+    pub updates: u64,
+    /// Agent steps per gradient step.
+    pub rows: usize,
 }
 
 /// A way to train a team.
@@ -74,20 +126,39 @@ pub trait Scheme: Send {
     /// If candle fails or a gradient is not finite.
     fn update(&mut self, batch: &Batch, rng: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError>;
 
-    /// Utilities of `network` over a span, for acting and evaluation.
-    ///
-    /// `x` `[B·T·N, I]`, `state` `[B·T, S]`, `start` `[B, N, H]`.
+    /// Utilities of `network` over a span, for acting and evaluation; `start` `[B, N, H]`.
     ///
     /// # Errors
     /// If the rows do not fit the span.
-    fn unroll(
-        &self,
-        network: &str,
-        x: &Sparse,
-        state: &Sparse,
-        span: Span<'_>,
-        start: Option<&Tensor>,
-    ) -> candle_core::Result<Unroll>;
+    fn unroll(&self, network: &str, view: &View<'_>, start: Option<&Tensor>) -> candle_core::Result<Unroll>;
+
+    /// Whether episodes have to keep the teacher view.
+    fn needs_teacher(&self) -> bool {
+        false
+    }
+
+    /// What is to be done after the environment steps of training, if anything.
+    fn second_phase(&self) -> Option<SecondPhase> {
+        None
+    }
+
+    /// One gradient step of the second phase.
+    ///
+    /// # Errors
+    /// As [`Scheme::update`].
+    fn distil(&mut self, rows: &Rows) -> Result<Metrics, LearnError> {
+        let _ = rows;
+        Ok(Metrics::new())
+    }
+
+    /// The error that [`Scheme::distil`] makes smaller, summed over `rows`.
+    ///
+    /// # Errors
+    /// If candle fails.
+    fn distil_error(&self, rows: &Rows) -> Result<f64, LearnError> {
+        let _ = rows;
+        Ok(0.0)
+    }
 
     /// Copies the online networks into their slow copies.
     ///
@@ -123,7 +194,8 @@ pub trait SchemeKind: Scheme + Sized + 'static {
 type Build = fn(&toml::Table, &Setting<'_>) -> Result<Box<dyn Scheme>, ConfigError>;
 
 /// All schemes, in the order in which `ddn-train list` prints them.
-pub const REGISTRY: &[Kind<Build>] = &[entry::<Plain>(), entry::<Ddn>()];
+pub const REGISTRY: &[Kind<Build>] =
+    &[entry::<Plain>(), entry::<Ddn>(), entry::<Ctds>(), entry::<Ptde>(), entry::<IgmDa>()];
 
 /// A registry line.
 #[must_use]

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Scheme, SchemeKind, Setting, minimise};
 use crate::error::{ConfigError, During, LearnError};
-use crate::learner::agent::{Agent, Input, Span, Unroll};
+use crate::learner::agent::{Agent, Input, Unroll};
 use crate::learner::mixer::Mixer;
 use crate::learner::td::{TdConfig, td_losses};
-use crate::nn::{Optimiser, OptimiserConfig, Params, Sparse};
+use crate::learner::view::View;
+use crate::nn::{Optimiser, OptimiserConfig, Params};
 use crate::phases::{both, timed};
 use crate::replay::{Batch, input_dim};
 
@@ -100,15 +101,8 @@ impl Scheme for Plain {
         Ok(metrics)
     }
 
-    fn unroll(
-        &self,
-        _: &str,
-        x: &Sparse,
-        _: &Sparse,
-        span: Span<'_>,
-        start: Option<&Tensor>,
-    ) -> candle_core::Result<Unroll> {
-        self.agent.unroll(&Input::Sparse(x), span, start)
+    fn unroll(&self, _: &str, view: &View<'_>, start: Option<&Tensor>) -> candle_core::Result<Unroll> {
+        self.agent.unroll(&Input::Sparse(view.inputs), view.span, start)
     }
 
     fn sync_slow(&self) -> candle_core::Result<()> {

@@ -1,0 +1,182 @@
+//! Rows that are mostly zeros and ones, in few bytes.
+
+use serde::{Deserialize, Serialize};
+
+/// Rows of equal width: one bit per number, or one gap per 1, while all are 0 or 1; floats otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PackedRows {
+    width: usize,
+    rows: usize,
+    data: Packed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Packed {
+    Bits(Vec<u8>),
+    Floats(Vec<f32>),
+    Gaps(Gaps),
+}
+
+/// Where the ones of each row are: how many columns lie before each, in 7 bits per byte.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Gaps {
+    /// Where each row ends in `bytes`.
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Gaps {
+    fn push(&mut self, row: &[f32]) {
+        let mut next = 0;
+        for (column, _) in row.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+            let mut gap = column - next;
+            while gap >= 128 {
+                self.bytes.push(128 | (gap % 128) as u8);
+                gap /= 128;
+            }
+            self.bytes.push(gap as u8);
+            next = column + 1;
+        }
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    fn for_each(&self, row: usize, mut each: impl FnMut(usize)) {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        let (mut next, mut gap, mut shift) = (0, 0, 0);
+        for &byte in &self.bytes[start..self.ends[row] as usize] {
+            gap |= usize::from(byte & 127) << shift;
+            shift += 7;
+            if byte < 128 {
+                each(next + gap);
+                next += gap + 1;
+                (gap, shift) = (0, 0);
+            }
+        }
+    }
+}
+
+impl PackedRows {
+    /// Empty, for rows of `width`.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { width, rows: 0, data: Packed::Bits(Vec::new()) }
+    }
+
+    /// As [`PackedRows::new`], for rows in which ones are rare: wide windows, planes.
+    #[must_use]
+    pub fn rare(width: usize) -> Self {
+        Self { width, rows: 0, data: Packed::Gaps(Gaps::default()) }
+    }
+
+    /// Adds one row.
+    pub fn push(&mut self, row: &[f32]) {
+        debug_assert_eq!(row.len(), self.width);
+        let is_bit = |value: &f32| value.to_bits() == 0 || value.to_bits() == 1.0_f32.to_bits();
+        if !matches!(self.data, Packed::Floats(_)) && !row.iter().all(is_bit) {
+            let mut dense = vec![0.0; self.rows * self.width];
+            for (index, row) in dense.chunks_exact_mut(self.width.max(1)).enumerate() {
+                self.for_each(index, |column, value| row[column] = value);
+            }
+            self.data = Packed::Floats(dense);
+        }
+        self.rows += 1;
+        match &mut self.data {
+            Packed::Bits(bits) => bits.extend(row.chunks(8).map(|byte| {
+                byte.iter().enumerate().fold(0, |bits, (i, &value)| bits | (u8::from(value != 0.0) << i))
+            })),
+            Packed::Floats(floats) => floats.extend_from_slice(row),
+            Packed::Gaps(gaps) => gaps.push(row),
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Calls `each` with column and value of the entries that are not zero, in column order.
+    pub fn for_each(&self, row: usize, mut each: impl FnMut(usize, f32)) {
+        match &self.data {
+            Packed::Bits(bits) => {
+                let stride = self.width.div_ceil(8);
+                for (index, &byte) in bits[row * stride..][..stride].iter().enumerate() {
+                    let mut left = byte;
+                    while left != 0 {
+                        each(index * 8 + left.trailing_zeros() as usize, 1.0);
+                        left &= left - 1;
+                    }
+                }
+            }
+            Packed::Gaps(gaps) => gaps.for_each(row, |column| each(column, 1.0)),
+            Packed::Floats(floats) => {
+                for (column, &value) in floats[row * self.width..][..self.width].iter().enumerate() {
+                    if value != 0.0 {
+                        each(column, value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.data {
+            Packed::Bits(bits) => bits.len(),
+            Packed::Floats(floats) => floats.len() * size_of::<f32>(),
+            Packed::Gaps(gaps) => gaps.ends.len() * size_of::<u32>() + gaps.bytes.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(rows: &PackedRows, index: usize, width: usize) -> Vec<f32> {
+        let mut out = vec![0.0; width];
+        rows.for_each(index, |column, value| out[column] = value);
+        out
+    }
+
+    #[test]
+    fn rows_come_back_as_they_went_in_also_after_the_first_fraction() {
+        let given = [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.5, -2.0, 0.0], [1.0, 1.0, 1.0]];
+        for mut rows in [PackedRows::new(3), PackedRows::rare(3)] {
+            for row in &given {
+                rows.push(row);
+            }
+            for (index, want) in given.iter().enumerate() {
+                assert_eq!(row(&rows, index, 3), want);
+            }
+        }
+    }
+
+    #[test]
+    fn rare_ones_take_a_byte_or_two_each_wherever_they_are() {
+        let width = 40_000;
+        let given = [vec![], vec![0, 1, 127, 128, 256, 385], vec![39_999], (0..width).collect()];
+        let mut rows = PackedRows::rare(width);
+        for ones in &given {
+            let mut row = vec![0.0; width];
+            ones.iter().for_each(|&column| row[column] = 1.0);
+            rows.push(&row);
+        }
+        for (index, ones) in given.iter().enumerate() {
+            let mut found = Vec::new();
+            rows.for_each(index, |column, _| found.push(column));
+            assert_eq!(&found, ones);
+        }
+        assert_eq!(rows.bytes(), 4 * 4 + 7 + 3 + width);
+    }
+
+    #[test]
+    fn bits_take_an_eighth_of_a_byte() {
+        let mut rows = PackedRows::new(600);
+        for _ in 0..201 {
+            rows.push(&[1.0; 600]);
+        }
+        assert_eq!(rows.bytes(), 201 * 75);
+    }
+}
