@@ -5,23 +5,31 @@ use std::collections::BTreeMap;
 use crate::error::ExportError;
 use crate::frozen::{Frozen, Tensor};
 use crate::graph::{self, LayerKind};
-use crate::spec::AgentSpec;
+use crate::spec::{AgentSpec, InputKind};
 
 /// Where the network that ships lies in a checkpoint, for one way of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Name of the training scheme.
     pub scheme: &'static str,
-    /// What the names of its parameters begin with in the checkpoint.
-    pub prefix: &'static str,
+    /// What the names of its parameters begin with in the checkpoint; the rest is unique.
+    pub prefixes: &'static [&'static str],
     /// Its layers.
     pub graph: &'static str,
+    /// The parts of its agent input, in order.
+    pub inputs: &'static [InputKind],
 }
+
+/// What most networks see.
+const ORDINARY: &[InputKind] = &[InputKind::Obs, InputKind::LastAction, InputKind::AgentId];
 
 /// Every scheme whose network can be frozen.
 pub const NETWORKS: &[Network] = &[
-    Network { scheme: "ddn", prefix: "lpn.", graph: graph::LPN },
-    Network { scheme: "plain", prefix: "agent.", graph: graph::PLAIN },
+    Network { scheme: "ddn", prefixes: &["lpn."], graph: graph::LPN, inputs: ORDINARY },
+    Network { scheme: "plain", prefixes: &["agent."], graph: graph::PLAIN, inputs: ORDINARY },
+    Network { scheme: "ctds", prefixes: &["student."], graph: graph::PLAIN, inputs: ORDINARY },
+    Network { scheme: "ptde", prefixes: &["agent.", "student."], graph: graph::INFORMED, inputs: ORDINARY },
+    Network { scheme: "igm-da", prefixes: &["learner."], graph: graph::PLAIN, inputs: &InputKind::ALL },
 ];
 
 /// The network of a training scheme.
@@ -37,7 +45,7 @@ pub fn network(scheme: &str) -> Result<&'static Network, ExportError> {
 }
 
 /// Builds the policy from its trained parameters, whose names are relative to
-/// [`Network::prefix`]: shape and values of each.
+/// [`Network::prefixes`]: shape and values of each.
 ///
 /// `block_scale` multiplies the product of a personalised block while training; it is folded
 /// into the block's weights here, so that the device need not multiply.

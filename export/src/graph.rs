@@ -145,3 +145,8 @@ pub const PLAIN: &str = "linear:0>1:fc1;relu:1>1;gru:1>2:gru;linear:2>3:fc2";
 /// The local policy network of DDN: a personalised block in front of the recurrent agent.
 pub const LPN: &str = "linear:0>1:hyper;relu:1>1;linear:0>2:shift;block:1,0,2>3:block;\
                        linear:3>4:fc1;relu:4>4;gru:4>5:gru;linear:5>6:fc2";
+
+/// The network of PTDE: a recurrent agent whose last layer reads a guess of the state as well.
+pub const INFORMED: &str = "linear:0>1:fc1;relu:1>1;gru:1>2:gru;linear:2>3:fc;relu:3>3;\
+                            linear:0>4:see;relu:4>4;linear:4>5:z1;leaky_relu:5>5;linear:5>6:z2;\
+                            concat:3,6>7;linear:7>8:fc2";

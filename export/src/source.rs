@@ -14,7 +14,7 @@ use crate::freeze::{freeze, network};
 use crate::frozen::Frozen;
 use crate::job::Trained;
 use crate::record::Recording;
-use crate::spec::{AgentSpec, InputKind};
+use crate::spec::AgentSpec;
 use crate::verify::REFERENCE;
 
 /// Seed of the recorded episodes: the same checkpoint gives the same files.
@@ -69,17 +69,17 @@ impl Source {
 impl Trained for Source {
     #[allow(clippy::cast_possible_truncation)]
     fn freeze(&self) -> Result<Frozen, ExportError> {
-        let from = self.checkpoint.spec();
+        let (from, network) = (self.checkpoint.spec(), network(self.checkpoint.scheme())?);
         let spec = AgentSpec {
             environment: from.name.clone(),
             n_agents: from.n_agents,
             actions: from.actions.clone(),
             obs_dim: from.obs_dim,
             obs_layout: from.obs_layout.clone(),
-            inputs: vec![InputKind::Obs, InputKind::LastAction, InputKind::AgentId],
+            inputs: network.inputs.to_vec(),
         };
-        let network = network(self.checkpoint.scheme())?;
-        let parameters = self.checkpoint.parameters(network.prefix);
+        let parts = network.prefixes.iter().flat_map(|prefix| self.checkpoint.parameters(prefix));
+        let parameters = parts.collect();
         let config = self.checkpoint.config_sha256();
         // The trainer multiplies by the same f32.
         freeze(network, spec, config, self.block_scale()? as f32, parameters)
