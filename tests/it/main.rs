@@ -3,6 +3,8 @@
 mod determinism;
 mod firmware;
 mod learning;
+mod onnxruntime;
 mod oracles;
 mod read_by_tensorboard;
+mod schemes;
 mod tidy;

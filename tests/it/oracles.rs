@@ -4,6 +4,8 @@
 
 mod mixers;
 
+mod schemes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -62,7 +64,7 @@ impl Oracle {
             actions: (0..self.shape("available")[3]).map(|action| action.to_string()).collect(),
             obs_dim: self.shape("obs")[3],
             state_dim: self.shape("state")[2],
-            teacher_dim: 0,
+            teacher_dim: self.0.get("teacher").map_or(0, |(shape, _)| shape[3]),
             episode_limit: self.shape("actions")[1],
             obs_layout: String::new(),
             best_return: None,
@@ -90,6 +92,10 @@ impl Oracle {
             actions_each: a,
             inputs: Sparse::from_dense(o + a + n, &inputs),
             state: Sparse::from_dense(spec.state_dim, &floats("state")),
+            teacher: match spec.teacher_dim {
+                0 => Sparse::from_dense(1, &[]),
+                width => Sparse::from_dense(width, &floats("teacher")),
+            },
             available: self.get("available").iter().map(|&v| v > 0.5).collect(),
             actions: actions.iter().map(|&v| v as u32).collect(),
             reward: floats("reward"),
@@ -106,8 +112,14 @@ impl Oracle {
 
     /// Parameters after an update, but for the slow copies.
     fn check_parameters(&self, prefix: &str, scheme: &dyn Scheme) {
-        for (set, params) in scheme.params() {
-            for (name, var) in params.vars().into_iter().filter(|_| set != "slow") {
+        let sets = scheme.params().into_iter().map(|(set, _)| set);
+        self.check_sets(prefix, scheme, &sets.filter(|set| *set != "slow").collect::<Vec<_>>());
+    }
+
+    /// Those of `sets` after an update.
+    fn check_sets(&self, prefix: &str, scheme: &dyn Scheme, sets: &[&str]) {
+        for (_, params) in scheme.params().into_iter().filter(|(set, _)| sets.contains(set)) {
+            for (name, var) in params.vars() {
                 if name.starts_with("idm.target.") {
                     continue;
                 }

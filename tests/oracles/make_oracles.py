@@ -23,7 +23,16 @@ plain_* and ddn_*, * being a mixer or a variant of one
     after updates  step1. + name, step2. + name: after one and two updates on the same batch, target copies fixed
     ddn only       constants ggn_scale, lpn_scale; s_hat, o_hat [B,T+1,N,D], ggn_features, lpn_features [B,T+1,N,H],
                    lpn_q [B,T+1,N,A], errors, reward_total [B,T], loss_b, loss_q, loss_f, loss_lpn, loss_i
-    `loss2.*` are the losses seen by the second update.
+    ctds_vdn, ctds_qmix, igm_da_dagger_vdn, igm_da_dagger_qmix, igm_da_bc_vdn, ptde_vdn, ptde_qmix
+    as `plain`, and
+    teacher        [B,T+1,N,V], what a teacher sees in the place of the observation (not in ptde)
+    ctds           teacher_q, student_q [B,T+1,N,A], loss_kd; norm.teacher, norm.student
+    igm_da         expert_q, learner_q, labels [B,T+1,N,A], loss_imit; norm.all
+    ptde           constant coach_scale; noise, slow_noise, z, slow_z [B,T+1,N,Z] (z with its noise), z_mean;
+                   teacher_q [B,T+1,N,A] of the mean; norm.teacher. A second phase of two steps on rows_x [R,I], rows_s [R,S], by the networks after
+                   step 2: rows_z, rows_guess [R,Z], student_q [B,T+1,N,A] (before it), loss_z, loss2.z, norm.student,
+                   grad.student.*, distilled1.student.*, distilled2.student.*
+`loss2.*` are the losses seen by the second update.
 """
 
 import argparse
@@ -53,9 +62,12 @@ CH, CE = 4, 6  # WQMIX: recurrent width of the central agents, width of the cent
 KERNELS, LAYERS = 3, 2  # QPLEX: terms of lambda, layers of its networks
 HI, FI = 8, 6  # intrinsic networks: hidden width, features
 I = O + A + N  # an agent's input: observation, last action, its number
+V = 9  # a teacher's view
+Z = 5  # what a teacher of ptde says about the state
+R = 12  # rows of a step of its second phase
 
 GAMMA = 0.99
-GGN_SCALE, LPN_SCALE = 0.3, 0.2
+GGN_SCALE, LPN_SCALE, COACH_SCALE = 0.3, 0.2, 0.3
 LR = 5e-4
 CLIP = 10.0
 MU = 0.75
@@ -607,9 +619,252 @@ def make_ddn(mixer_name):
     return out
 
 
+def rounded(parameters):
+    """The nearest values in single precision, through which the trainer takes parameters in."""
+    return {name: value.float().double() for name, value in parameters.items()}
+
+
+def teacher_view(batch, seed):
+    """Adds what a teacher sees; zeros past the last frame."""
+    rng = np.random.default_rng(seed)
+    view = torch.tensor((rng.random((B, T + 1, N, V)) < 0.3) * 1.0)
+    for b in range(B):
+        view[b, int(batch["mask"][b].sum()) + 1 :] = 0.0
+    return batch | {"teacher": view}
+
+
+def teacher_input(batch):
+    """The view in the place of the observation."""
+    return torch.cat([batch["teacher"], agent_input(batch)[..., O:]], dim=-1)
+
+
+def note_step(out, step, parameters, names):
+    out |= {f"step{step}.{k}": parameters[k].detach().clone() for k in names}
+
+
+def make_ctds(mixer_name):
+    mixer = MIXERS[mixer_name]
+
+    def parameters(seed, everything):
+        draw = Draw(seed, gain=2.0)
+        draw.core("teacher", V + A + N)
+        mixer.parameters(draw)
+        if everything:
+            draw.core("student", I)
+        return rounded(draw.out)
+
+    batch = teacher_view(make_batch(21), 22)
+    p, slow = parameters(23, True), parameters(24, False)
+    out = dict(batch) | {k: v.clone() for k, v in p.items()} | {"slow." + k: v for k, v in slow.items()}
+    teacher_names = [k for k in p if not k.startswith("student.")]
+    student_names = [k for k in p if k.startswith("student.")]
+    teacher_tensors = [p[k].requires_grad_() for k in teacher_names]
+    student_tensors = [p[k].requires_grad_() for k in student_names]
+    teacher_optimiser, student_optimiser = rmsprop(teacher_tensors), rmsprop(student_tensors)
+    delayed = core(slow, "teacher", teacher_input(batch))[1:]
+    slow_q = delayed[0]
+    for step in (1, 2):
+        online = core(p, "teacher", teacher_input(batch))[1:]
+        teacher_q = online[0]
+        terms, q_tot, targets = td(mixer, p, slow, online, delayed, batch, batch["reward"])
+        loss_td = sum(weight * value for _, weight, value in terms)
+        # All actions count, the unavailable ones too; the teacher is the one before its step.
+        student_q = core(p, "student", agent_input(batch))[1]
+        squares = (student_q - teacher_q.detach())[:, :T].pow(2).sum((-1, -2))
+        loss_kd = (squares * batch["mask"]).sum() / batch["mask"].sum()
+        loss_td.backward()
+        loss_kd.backward()
+        if step == 1:
+            out |= {"teacher_q": teacher_q, "student_q": student_q, "slow_q": slow_q, "q_tot": q_tot}
+            out |= {"targets": targets, "loss_td": loss_td, "loss_kd": loss_kd}
+            note_gradients(out, p, p)
+        else:
+            out |= {"loss2.td": loss_td, "loss2.kd": loss_kd}
+        norms = optimise(teacher_optimiser, teacher_tensors), optimise(student_optimiser, student_tensors)
+        if step == 1:
+            out["norm.teacher"], out["norm.student"] = norms
+        note_step(out, step, p, p)
+    return out
+
+
+def make_igm_da(variant, mixer_name):
+    mixer = MIXERS[mixer_name]
+
+    def parameters(seed, everything):
+        draw = Draw(seed, gain=2.0)
+        draw.core("expert", V + A + N)
+        mixer.parameters(draw)
+        if everything:
+            draw.core("learner", I + A)
+        return rounded(draw.out)
+
+    batch = teacher_view(make_batch(31), 32)
+    p, slow = parameters(33, True), parameters(34, False)
+    out = dict(batch) | {k: v.clone() for k, v in p.items()} | {"slow." + k: v for k, v in slow.items()}
+    tensors = [v.requires_grad_() for v in p.values()]
+    optimiser = rmsprop(tensors)
+    slow_q = core(slow, "expert", teacher_input(batch))[1]
+    closed = batch["available"] == 0
+
+    def mixed(start, q):
+        """A step of mixers that read values and states."""
+        return Step(start, q, None, None, None, batch["state"][:, start : start + T], None)
+
+    for step in (1, 2):
+        expert_q = core(p, "expert", teacher_input(batch))[1]
+        learner_q = core(p, "learner", torch.cat([agent_input(batch), batch["available"]], dim=-1))[1]
+        chosen = expert_q[:, :T].gather(-1, batch["actions"].long().unsqueeze(-1)).squeeze(-1)
+        q_tot = mixer.value(p, mixed(0, chosen))
+        with torch.no_grad():
+            # The next action is that of whoever acts; the expert's target network values it.
+            who = learner_q if variant == "dagger" else expert_q
+            best = who.masked_fill(closed, UNAVAILABLE)[:, 1:].argmax(-1, keepdim=True)
+            following = slow_q[:, 1:].gather(-1, best).squeeze(-1)
+            targets = batch["reward"] + GAMMA * (1 - batch["terminated"]) * mixer.value(slow, mixed(1, following))
+            labels = F.one_hot(expert_q.masked_fill(closed, UNAVAILABLE).argmax(-1), A).double()
+        loss_td = masked_mean((q_tot - targets).pow(2), batch["mask"])
+        # The mean over steps that exist, agents and actions.
+        loss_imit = masked_mean((learner_q - labels)[:, :T].pow(2).mean((-1, -2)), batch["mask"])
+        (loss_td + loss_imit).backward()
+        if step == 1:
+            out |= {"expert_q": expert_q, "learner_q": learner_q, "slow_q": slow_q, "labels": labels}
+            out |= {"q_tot": q_tot, "targets": targets, "loss_td": loss_td, "loss_imit": loss_imit}
+            note_gradients(out, p, p)
+        else:
+            out |= {"loss2.td": loss_td, "loss2.imit": loss_imit}
+        norm = optimise(optimiser, tensors)
+        if step == 1:
+            out["norm.all"] = norm
+        note_step(out, step, p, p)
+    return out
+
+
+def knowledge(p, x, state):
+    """Mean and variance of z [B,T+1,N,Z]."""
+    source = state.unsqueeze(-2).expand(*x.shape[:-1], S)
+    hyper = torch.relu(linear(p, "coach.hyper", x))
+    w = p["coach.block.weight"]
+    generated = torch.einsum("...m,kmj->...kj", hyper, w[:, :M]) + w[:, M]
+    product = torch.einsum("...k,...kj->...j", source, generated)
+    seen = F.elu(COACH_SCALE * product + linear(p, "coach.shift", x))
+
+    def head(name):
+        return linear(p, f"coach.{name}.1", F.leaky_relu(linear(p, f"coach.{name}.0", seen), 0.01))
+
+    return head("mean"), head("variance").exp().clamp(min=0.01)
+
+
+def informed(p, x, z):
+    """The agent that is told z, x [B,T+1,N,I]: values [B,T+1,N,A]."""
+    hidden = torch.zeros(B * N, H)
+    out = []
+    for t in range(T + 1):
+        hidden = torch.gru_cell(
+            torch.relu(linear(p, "agent.fc1", x[:, t])).reshape(B * N, H),
+            hidden,
+            p["agent.gru.weight_ih"],
+            p["agent.gru.weight_hh"],
+            p["agent.gru.bias_ih"],
+            p["agent.gru.bias_hh"],
+        )
+        own = torch.relu(linear(p, "agent.fc", hidden)).reshape(B, N, H)
+        out.append(linear(p, "agent.fc2", torch.cat([own, z[:, t]], dim=-1)))
+    return torch.stack(out, dim=1)
+
+
+def guess(p, x):
+    hidden = torch.relu(linear(p, "student.see", x))
+    return linear(p, "student.z2", F.leaky_relu(linear(p, "student.z1", hidden), 0.01))
+
+
+def make_ptde(mixer_name):
+    mixer = MIXERS[mixer_name]
+
+    def parameters(seed, everything):
+        draw = Draw(seed, gain=2.0)
+        draw.linear("agent.fc1", H, I)
+        for part in ("ih", "hh"):
+            draw.tensor(f"agent.gru.weight_{part}", (3 * H, H), H)
+            draw.tensor(f"agent.gru.bias_{part}", (3 * H,), H)
+        draw.linear("agent.fc", H, H)
+        draw.linear("agent.fc2", A, H + Z)
+        draw.linear("coach.hyper", M, I)
+        draw.linear("coach.shift", Z, I)
+        draw.tensor("coach.block.weight", (S, M + 1, Z), M)
+        for name in ("mean", "variance"):
+            draw.linear(f"coach.{name}.0", Z, Z)
+            draw.linear(f"coach.{name}.1", Z, Z)
+        mixer.parameters(draw)
+        if everything:
+            draw.linear("student.see", Z, I)
+            draw.linear("student.z1", Z, Z)
+            draw.linear("student.z2", Z, Z)
+        return rounded(draw.out)
+
+    rng = np.random.default_rng(41)
+    batch, p, slow = make_batch(42), parameters(43, True), parameters(44, False)
+    noise, slow_noise = (torch.tensor(rng.normal(size=(B, T + 1, N, Z))) for _ in range(2))
+    rows_x = torch.tensor((rng.random((R, I)) < 0.3) * 1.0)
+    rows_s = torch.tensor((rng.random((R, S)) < 0.3) * 1.0)
+    out = dict(batch) | {k: v.clone() for k, v in p.items()} | {"slow." + k: v for k, v in slow.items()}
+    out |= {"coach_scale": torch.tensor(COACH_SCALE), "noise": noise, "slow_noise": slow_noise}
+    out |= {"rows_x": rows_x, "rows_s": rows_s}
+    names = [k for k in p if not k.startswith("student.")]
+    tensors = [p[k].requires_grad_() for k in names]
+    optimiser = torch.optim.Adam(tensors, lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+    x = agent_input(batch)
+    slow_mean, slow_variance = knowledge(slow, x, batch["state"])
+    slow_z = slow_mean + slow_variance.sqrt() * slow_noise
+    slow_q = informed(slow, x, slow_z)
+    for step in (1, 2):
+        mean, variance = knowledge(p, x, batch["state"])
+        z = mean + variance.sqrt() * noise
+        q = informed(p, x, z)
+        # These mixers do not read hidden states: the values stand in their place.
+        terms, q_tot, targets = td(mixer, p, slow, (q, q), (slow_q, slow_q), batch, batch["reward"])
+        loss = sum(weight * value for _, weight, value in terms)
+        loss.backward()
+        if step == 1:
+            out |= {"z_mean": mean, "z": z, "slow_z": slow_z, "q": q, "slow_q": slow_q}
+            out["teacher_q"] = informed(p, x, mean)
+            out |= {"q_tot": q_tot, "targets": targets, "loss_td": loss}
+            note_gradients(out, p, names)
+        else:
+            out["loss2.td"] = loss
+        norm = optimise(optimiser, tensors)
+        if step == 1:
+            out["norm.teacher"] = norm
+        note_step(out, step, p, names)
+    # The second phase: everything but the student stands still.
+    students = [k for k in p if k.startswith("student.")]
+    tensors = [p[k].requires_grad_() for k in students]
+    optimiser = torch.optim.Adam(tensors, lr=1e-4, betas=(0.9, 0.999), eps=1e-8)
+    with torch.no_grad():
+        rows_z = knowledge(p, rows_x.unsqueeze(-2), rows_s)[0].squeeze(-2)
+        out |= {"rows_z": rows_z, "student_q": informed(p, x, guess(p, x))}
+    for step in (1, 2):
+        made = guess(p, rows_x)
+        loss = (rows_z - made).pow(2).sum(-1).mean()
+        loss.backward()
+        if step == 1:
+            out |= {"rows_guess": made, "loss_z": loss}
+            note_gradients(out, p, students)
+        else:
+            out["loss2.z"] = loss
+        norm = optimise(optimiser, tensors)
+        if step == 1:
+            out["norm.student"] = norm
+        out |= {f"distilled{step}.{k}": p[k].detach().clone() for k in students}
+    return out
+
+
 FILES = {"gru": make_gru}
 FILES |= {f"plain_{mixer}": functools.partial(make_plain, mixer) for mixer in MIXERS}
 FILES |= {f"ddn_{mixer}": functools.partial(make_ddn, mixer) for mixer in ("vdn", "qmix", "wqmix_cw", "qplex")}
+FILES |= {f"ctds_{mixer}": functools.partial(make_ctds, mixer) for mixer in ("vdn", "qmix")}
+FILES |= {f"igm_da_dagger_{mixer}": functools.partial(make_igm_da, "dagger", mixer) for mixer in ("vdn", "qmix")}
+FILES |= {"igm_da_bc_vdn": functools.partial(make_igm_da, "bc", "vdn")}
+FILES |= {f"ptde_{mixer}": functools.partial(make_ptde, mixer) for mixer in ("vdn", "qmix")}
 
 
 def write(folder):
