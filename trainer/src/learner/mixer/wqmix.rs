@@ -16,7 +16,7 @@ use crate::nn::Mlp;
 ///
 /// * `Q̂ = MLP([s; q̂_1 … q̂_N]) + MLP(s)`, unrestricted; q̂_i are utilities of agents of its own,
 ///   recurrent and fed with what a local agent reads, under every scheme;
-/// * `Q_tot`, QMIX over the team's agents, whose squared error is weighted by [`Weighting`].
+/// * `Q_tot`, QMIX over the team's agents, whose squared error is weighted by `weighting`.
 ///
 /// Source: Rashid et al., arXiv 2006.10800; sizes as in the authors' code.
 #[derive(Debug)]
