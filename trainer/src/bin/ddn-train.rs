@@ -252,7 +252,11 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return Some(if matches!(error, EnvError::Config { .. }) { 2 } else { 3 });
     }
     if let Some(error) = error.downcast_ref::<MetricsError>() {
-        return Some(if matches!(error, MetricsError::Short { .. } | MetricsError::Line { .. }) { 6 } else { 5 });
+        return Some(if matches!(error, MetricsError::Short { .. } | MetricsError::Line { .. }) {
+            6
+        } else {
+            5
+        });
     }
     error.is::<std::io::Error>().then_some(5)
 }
