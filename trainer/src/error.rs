@@ -35,6 +35,14 @@ pub enum EnvError {
     /// A step was asked for outside an episode.
     #[error("the episode is over (or none was started): call reset first")]
     NotRunning,
+    /// The environment has no scripted policy of this name.
+    #[error("unknown policy \"{policy}\"; this environment has: {}", listed(known))]
+    Policy {
+        /// The name that was asked for.
+        policy: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
     /// A saved state cannot be taken up.
     #[error("cannot restore the environment: {reason}")]
     Restore {
@@ -44,6 +52,10 @@ pub enum EnvError {
     /// The environment broke the contract of [`crate::env::Env`].
     #[error("the environment breaks its contract: {0}")]
     Contract(String),
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
 /// What can be wrong with an experiment's config.

@@ -72,6 +72,19 @@ pub fn random(
     Ok(Score::of(&play(Player::Random, envs, &plan)?))
 }
 
+/// Play of one of the environment's own policies, see [`Env::scripted`].
+///
+/// # Errors
+/// If the environment has no such policy, or fails.
+pub fn scripted(
+    policy: &str,
+    envs: &mut [Box<dyn Env>],
+    (seed, purpose, episodes): (u64, &str, usize),
+) -> Result<Score, LearnError> {
+    let plan = Plan { seed, purpose, first: 0, count: episodes, epsilon: 0.0, record: false };
+    Ok(Score::of(&play(Player::Scripted(policy), envs, &plan)?))
+}
+
 /// One greedy episode of the decentralised network as other engines must be able to replay it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedEpisode {

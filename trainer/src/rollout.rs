@@ -47,6 +47,8 @@ pub enum Player<'a> {
     Network(&'a dyn Scheme, &'a str),
     /// Uniform over available actions.
     Random,
+    /// One of the environment's own policies, see [`Env::scripted`].
+    Scripted(&'a str),
 }
 
 /// Plays the episodes of `plan` on `envs`, in waves of as many as there are environments.
@@ -107,7 +109,10 @@ fn play_wave(
             }
             let q = &q[index * n * a..][..n * a];
             let epsilon = if matches!(player, Player::Random) { 1.0 } else { plan.epsilon };
-            let actions = choose(q, &seat.frame.available, a, epsilon, &mut seat.rng);
+            let mut actions = choose(q, &seat.frame.available, a, epsilon, &mut seat.rng);
+            if let Player::Scripted(policy) = player {
+                env.choose(policy, &mut seat.rng, &mut actions)?;
+            }
             let step = env.step(&actions, &mut seat.frame)?;
             if plan.record {
                 seat.played.q.extend(q.iter().map(|&q| q as f32));

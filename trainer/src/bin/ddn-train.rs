@@ -61,9 +61,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Test a trained network greedily.
+    /// Test a trained network greedily, or a policy written by hand.
     Eval {
-        /// A run or a checkpoint.
+        /// A run or a checkpoint; with --policy also a config file.
         run: PathBuf,
         /// How many episodes.
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
@@ -71,6 +71,9 @@ enum Command {
         /// Which network; default the one that ships.
         #[arg(long)]
         network: Option<String>,
+        /// A scripted policy of the environment instead of a network.
+        #[arg(long, conflicts_with = "network")]
+        policy: Option<String>,
         /// Which episodes.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -80,11 +83,14 @@ enum Command {
     },
     /// Watch an episode in the terminal.
     Play {
-        /// A run or a checkpoint.
+        /// A run or a checkpoint; with --policy also a config file.
         run: PathBuf,
         /// Which network; default the one that ships.
         #[arg(long)]
         network: Option<String>,
+        /// A scripted policy of the environment instead of a network.
+        #[arg(long, conflicts_with = "network")]
+        policy: Option<String>,
         /// Which episode.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -186,12 +192,14 @@ fn run(command: Command) -> anyhow::Result<u8> {
     let stopped = match command {
         Command::Train { config, set, out, json } => train::train(&config, &set, out, json)?,
         Command::Resume { run, json } => train::resume(&run, json)?,
-        Command::Eval { run, episodes, network, seed, json } => {
-            evaluate::evaluate(&run, episodes as usize, network.as_deref(), seed, json)?;
+        Command::Eval { run, episodes, network, policy, seed, json } => {
+            let who = who(network.as_deref(), policy.as_deref());
+            evaluate::evaluate(&run, episodes as usize, who, seed, json)?;
             None
         }
-        Command::Play { run, network, seed, pace } => {
-            evaluate::watch(&run, network.as_deref(), seed, Duration::from_millis(pace))?;
+        Command::Play { run, network, policy, seed, pace } => {
+            let who = who(network.as_deref(), policy.as_deref());
+            evaluate::watch(&run, who, seed, Duration::from_millis(pace))?;
             None
         }
         Command::List { json } => {
@@ -213,6 +221,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
         }
     };
     Ok(stopped.map_or(0, ddn_trainer::signal::Stop::exit_code))
+}
+
+fn who<'a>(network: Option<&'a str>, policy: Option<&'a str>) -> evaluate::Who<'a> {
+    policy.map_or(evaluate::Who::Network(network), evaluate::Who::Policy)
 }
 
 /// The exit code that the first known error of the chain asks for.

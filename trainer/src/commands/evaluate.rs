@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::set_threads;
 use crate::checkpoint::Checkpoint;
+use crate::config::ExperimentConfig;
 use crate::env::Env;
 use crate::error::{ConfigError, TrainError};
-use crate::eval;
-use crate::rollout::{Plan, Player, play};
+use crate::eval::{self, Score};
+use crate::rollout::{Plan, Played, Player, play};
+use crate::train::build_envs;
 
 /// The newest checkpoint of a run, or the one at `run` itself.
 fn open(run: &Path) -> anyhow::Result<Checkpoint> {
@@ -31,70 +33,127 @@ fn pick<'n>(networks: &[&'n str], asked: Option<&str>) -> anyhow::Result<&'n str
     }
 }
 
-/// Plays greedy episodes and prints their mean.
+/// The environments of a run, or of a config file, and whether they know `policy`.
+fn stage(what: &Path, policy: &str) -> anyhow::Result<Vec<Box<dyn Env>>> {
+    let is_config = what.extension().is_some_and(|ending| ending == "toml") && what.is_file();
+    let config = if is_config { ExperimentConfig::load(what, &[])? } else { open(what)?.config().clone() };
+    let envs = build_envs(&config, 1)?;
+    let known: Vec<_> = envs.iter().flat_map(|env| env.scripted()).map(|(name, _)| name).collect();
+    if !known.contains(&policy) {
+        let reason = match known.is_empty() {
+            true => "this environment has no policy of its own".to_owned(),
+            false => {
+                format!("this environment has no policy \"{policy}\"; it has: {}", known.join(", "))
+            }
+        };
+        return Err(ConfigError::value("--policy", reason).into());
+    }
+    Ok(envs)
+}
+
+/// Who is to play: a network of a run, or a policy of the environment.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// The network of this name, or the one that ships.
+    Network(Option<&'a str>),
+    /// The scripted policy of this name.
+    Policy(&'a str),
+}
+
+/// Plays episodes and prints their mean: a network's, greedily, or a policy's.
 ///
 /// # Errors
 /// If the run cannot be read or played.
 #[allow(clippy::print_stdout)]
-pub fn evaluate(
-    run: &Path,
-    episodes: usize,
-    network: Option<&str>,
-    seed: u64,
-    json: bool,
-) -> anyhow::Result<()> {
-    let checkpoint = open(run)?;
-    set_threads(checkpoint.config())?;
-    let scheme = checkpoint.scheme_built()?;
-    let network = pick(scheme.networks(), network)?;
-    let mut envs = checkpoint.envs(checkpoint.config().rollout.envs)?;
-    let score = eval::greedy(&*scheme, network, &mut envs, (seed, "eval", episodes))?;
-    let t_env = checkpoint.counters().t_env;
-    if json {
-        let value = serde_json::json!({
-            "network": network, "t_env": t_env, "episodes": score.episodes, "mean_return": score.mean,
-            "interval": score.interval, "lowest": score.range.0, "highest": score.range.1,
-            "mean_length": score.length, "won": score.won,
-        });
-        println!("{value}");
-    } else {
-        println!(
-            "{network} after {t_env} steps, {} episodes: return {:.2} ± {:.2} ({} to {}), length {:.1}",
-            score.episodes, score.mean, score.interval, score.range.0, score.range.1, score.length
-        );
+pub fn evaluate(what: &Path, episodes: usize, who: Who<'_>, seed: u64, json: bool) -> anyhow::Result<()> {
+    match who {
+        Who::Network(asked) => {
+            let checkpoint = open(what)?;
+            set_threads(checkpoint.config())?;
+            let scheme = checkpoint.scheme_built()?;
+            let network = pick(scheme.networks(), asked)?;
+            let mut envs = checkpoint.envs(checkpoint.config().rollout.envs)?;
+            let score = eval::greedy(&*scheme, network, &mut envs, (seed, "eval", episodes))?;
+            let t_env = checkpoint.counters().t_env;
+            if json {
+                let mut value = facts(&score);
+                value.insert("network".into(), network.into());
+                value.insert("t_env".into(), t_env.into());
+                println!("{}", serde_json::Value::from(value));
+            } else {
+                println!("{network} after {t_env} steps, {}", said(&score));
+            }
+        }
+        Who::Policy(policy) => {
+            let score = eval::scripted(policy, &mut stage(what, policy)?, (seed, "eval", episodes))?;
+            if json {
+                let mut value = facts(&score);
+                value.insert("policy".into(), policy.into());
+                println!("{}", serde_json::Value::from(value));
+            } else {
+                println!("{policy}, {}", said(&score));
+            }
+        }
     }
     Ok(())
 }
 
-/// Shows one greedy episode, frame by frame.
+fn said(score: &Score) -> String {
+    let won = score.won.map_or_else(String::new, |won| format!(", won {:.1} %", 100.0 * won));
+    format!(
+        "{} episodes: return {:.2} ± {:.2} ({} to {}), length {:.1}{won}",
+        score.episodes, score.mean, score.interval, score.range.0, score.range.1, score.length
+    )
+}
+
+fn facts(score: &Score) -> serde_json::Map<String, serde_json::Value> {
+    let value = serde_json::json!({
+        "episodes": score.episodes, "mean_return": score.mean, "interval": score.interval,
+        "lowest": score.range.0, "highest": score.range.1, "mean_length": score.length, "won": score.won,
+    });
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// Shows one episode, frame by frame.
 ///
 /// # Errors
 /// If the run cannot be read or played.
 #[allow(clippy::print_stdout)]
-pub fn watch(run: &Path, network: Option<&str>, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
-    let checkpoint = open(run)?;
-    let scheme = checkpoint.scheme_built()?;
-    let network = pick(scheme.networks(), network)?;
-    let mut envs = checkpoint.envs(1)?;
+pub fn watch(what: &Path, who: Who<'_>, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
     let plan = Plan { seed, purpose: "play", first: 0, count: 1, epsilon: 0.0, record: false };
-    let played = play(Player::Network(&*scheme, network), &mut envs, &plan)?;
-    let episode = &played[0].episode;
+    let (mut envs, played, name) = match who {
+        Who::Network(asked) => {
+            let checkpoint = open(what)?;
+            let scheme = checkpoint.scheme_built()?;
+            let network = pick(scheme.networks(), asked)?;
+            let mut envs = checkpoint.envs(1)?;
+            let played = play(Player::Network(&*scheme, network), &mut envs, &plan)?;
+            (envs, played, network.to_owned())
+        }
+        Who::Policy(policy) => {
+            let mut envs = stage(what, policy)?;
+            let played = play(Player::Scripted(policy), &mut envs, &plan)?;
+            (envs, played, policy.to_owned())
+        }
+    };
     // The environment is a function of its seed and the actions: play the same again to look at it.
-    let env: &mut Box<dyn Env> = &mut envs[0];
+    show(&mut *envs[0], &played[0], seed, pace)?;
+    println!("{name}: return {} in {} steps", played[0].episode.total(), played[0].episode.len());
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)]
+fn show(env: &mut dyn Env, played: &Played, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
     let spec = env.spec().clone();
     let mut frame = spec.frame();
     env.reset(crate::seed::number(seed, "play/0"), &mut frame)?;
     println!("{}", env.render());
-    for step in 0..episode.len() {
-        let actions: Vec<usize> = episode.actions[step * spec.n_agents..][..spec.n_agents]
-            .iter()
-            .map(|&a| usize::from(a))
-            .collect();
+    for (step, actions) in played.episode.actions.chunks_exact(spec.n_agents).enumerate() {
+        let actions: Vec<usize> = actions.iter().map(|&action| usize::from(action)).collect();
         let outcome = env.step(&actions, &mut frame)?;
         let names = actions.iter().map(|&action| spec.actions[action].as_str()).collect::<Vec<_>>().join(" ");
         std::thread::sleep(pace);
         println!("step {}: {names}  reward {}\n{}", step + 1, outcome.reward, env.render());
     }
-    println!("{network}: return {} in {} steps", episode.total(), episode.len());
     Ok(())
 }

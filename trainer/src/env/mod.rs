@@ -13,6 +13,7 @@ pub mod registry;
 pub mod repeat;
 mod saved;
 
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{CheckReport, check_env};
@@ -132,5 +133,21 @@ pub trait Env: Send {
     /// The running episode as a person would draw it, a few lines of text.
     fn render(&self) -> String {
         String::from("(this environment draws nothing)\n")
+    }
+
+    /// Policies written by hand for this environment, as landmarks: name, and one line about each.
+    fn scripted(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// Fills `actions`, one per agent, with what that one of [`Env::scripted`] does in the running
+    /// episode; it draws from `rng`.
+    ///
+    /// # Errors
+    /// [`EnvError::Policy`] if there is none of that name.
+    fn choose(&self, policy: &str, rng: &mut ChaCha8Rng, actions: &mut [usize]) -> Result<(), EnvError> {
+        let _ = (rng, actions);
+        let known = self.scripted().iter().map(|(name, _)| *name).collect();
+        Err(EnvError::Policy { policy: policy.into(), known })
     }
 }

@@ -437,6 +437,19 @@ impl Env for PredatorPrey {
         Ok(())
     }
 
+    fn scripted(&self) -> Vec<(&'static str, &'static str)> {
+        scripted::SCRIPTED.iter().map(|policy| (policy.name(), policy.about())).collect()
+    }
+
+    fn choose(&self, policy: &str, rng: &mut ChaCha8Rng, actions: &mut [usize]) -> Result<(), EnvError> {
+        let Some(found) = scripted::SCRIPTED.iter().find(|known| known.name() == policy) else {
+            let known = scripted::SCRIPTED.iter().map(|known| known.name()).collect();
+            return Err(EnvError::Policy { policy: policy.into(), known });
+        };
+        found.choose(self, rng, actions);
+        Ok(())
+    }
+
     /// Predators by their index, prey as `*`, free cells as `.`.
     fn render(&self) -> String {
         let config = &self.config;
