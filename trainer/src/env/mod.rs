@@ -7,6 +7,7 @@
 //! An environment never sees a tensor; it fills flat, row-major buffers that the caller owns.
 
 pub mod check;
+pub mod combat;
 pub mod matrix_game;
 pub mod predator_prey;
 pub mod registry;

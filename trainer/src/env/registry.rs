@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Env, matrix_game, predator_prey, repeat};
+use super::{Env, combat, matrix_game, predator_prey, repeat};
 use crate::error::EnvError;
 
 /// The key that picks the environment.
@@ -94,6 +94,7 @@ impl std::fmt::Debug for Entry {
 /// Every environment, in the order in which lists show them.
 pub const REGISTRY: &[Entry] = &[
     Entry::of::<predator_prey::PredatorPrey>(),
+    Entry::of::<combat::Combat>(),
     Entry::of::<matrix_game::MatrixGame>(),
     Entry::of::<repeat::Repeat>(),
 ];
@@ -210,11 +211,11 @@ mod tests {
     fn errors_name_the_key_and_what_is_known() {
         assert_eq!(
             complaint("rows = 3"),
-            "[env] kind: is missing; known: predator-prey, matrix-game, repeat"
+            "[env] kind: is missing; known: predator-prey, combat, matrix-game, repeat"
         );
         assert_eq!(
             complaint("kind = 'chess'"),
-            "[env] kind: unknown environment \"chess\"; known: predator-prey, matrix-game, repeat"
+            "[env] kind: unknown environment \"chess\"; known: predator-prey, combat, matrix-game, repeat"
         );
         let message = complaint("kind = 'repeat'\nsymbol = 3");
         assert!(message.starts_with("[env] symbol: unknown key; repeat knows"), "{message}");

@@ -40,6 +40,11 @@ impl Writer {
         self.0.push(u8::from(value));
     }
 
+    /// A number with a fraction.
+    pub(crate) fn float(&mut self, value: f64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
     /// A random stream with its position.
     pub(crate) fn stream(&mut self, rng: &ChaCha8Rng) {
         self.0.extend(rng.get_seed());
@@ -104,6 +109,15 @@ impl<'a> Reader<'a> {
             [1] => Ok(true),
             [other] => Err(refuse(format!("{what} is {other}, only 0 and 1 are possible"))),
         }
+    }
+
+    /// A number with a fraction in `least..=most`.
+    pub(crate) fn float(&mut self, what: &str, least: f64, most: f64) -> Result<f64, EnvError> {
+        let value = f64::from_le_bytes(self.take(what)?);
+        if !(least..=most).contains(&value) {
+            return Err(refuse(format!("{what} is {value}, only {least} to {most} is possible")));
+        }
+        Ok(value)
     }
 
     /// A random stream at its position.

@@ -1,0 +1,101 @@
+//! What policies written by hand come to, here and in SMAClite.
+
+use super::super::scripted::{self, Focus, Hold, Kite, Nearest, Played, Random, SCRIPTED, ScriptedPolicy};
+use super::super::{Combat, CombatConfig, RuleSet};
+use crate::env::Env;
+use crate::env::registry::EnvKind;
+
+fn game(map: &str, rules: RuleSet) -> Combat {
+    Combat::from_config(CombatConfig { map: map.into(), rules, ..CombatConfig::default() }).expect("builds")
+}
+
+fn played(map: &str, rules: RuleSet, policy: &dyn ScriptedPolicy, episodes: usize) -> Vec<Played> {
+    scripted::play(&mut game(map, rules), policy, 1, episodes).expect("plays")
+}
+
+/// Mean and standard deviation.
+fn spread(played: &[Played], of: impl Fn(&Played) -> f64) -> (f64, f64) {
+    let n = played.len() as f64;
+    let mean = played.iter().map(&of).sum::<f64>() / n;
+    (mean, (played.iter().map(|episode| (of(episode) - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+}
+
+#[test]
+fn returns_and_lengths_are_those_of_smaclite() {
+    let all: [(&str, &dyn ScriptedPolicy, f64, f64, f64); 21] = [
+        // Map, policy, episodes of SMAClite, and its mean return and length.
+        ("2s_vs_1sc", &Random, 100.0, 1.19, 62.8),
+        ("2s_vs_1sc", &Nearest, 50.0, 10.04, 32.0),
+        ("2s_vs_1sc", &Focus, 50.0, 10.04, 32.0),
+        ("2s_vs_1sc", &Hold, 10.0, 0.0, 300.0),
+        ("2s_vs_1sc", &Kite, 50.0, 10.04, 32.0),
+        ("3s5z", &Random, 100.0, 4.07, 46.1),
+        ("3s5z", &Nearest, 50.0, 9.20, 35.0),
+        ("3s_vs_5z", &Random, 40.0, 3.23, 44.8),
+        ("3s_vs_5z", &Nearest, 10.0, 4.94, 27.0),
+        ("3s_vs_5z", &Focus, 10.0, 4.60, 26.0),
+        ("3s_vs_5z", &Hold, 10.0, 4.46, 27.0),
+        ("3s_vs_5z", &Kite, 10.0, 8.38, 55.0),
+        ("5m_vs_6m", &Random, 40.0, 1.57, 25.8),
+        ("5m_vs_6m", &Nearest, 10.0, 6.26, 15.0),
+        ("5m_vs_6m", &Focus, 10.0, 5.65, 14.0),
+        ("5m_vs_6m", &Hold, 10.0, 4.60, 20.0),
+        ("3s5z_vs_3s6z", &Random, 40.0, 3.58, 42.4),
+        ("3s5z_vs_3s6z", &Nearest, 10.0, 9.86, 36.5),
+        ("MMM2", &Random, 40.0, 2.03, 47.3),
+        ("MMM2", &Nearest, 10.0, 8.84, 37.3),
+        ("MMM2", &Focus, 10.0, 9.41, 47.1),
+    ];
+    for (map, policy, n, total, length) in all {
+        let here = played(map, RuleSet::Smaclite, policy, 200);
+        let place = format!("{map}/{}", policy.name());
+        assert!(here.iter().all(|episode| !episode.won), "{place}");
+        for (of, there) in [
+            (spread(&here, |played| f64::from(played.total)), total),
+            (spread(&here, |played| played.length as f64), length),
+        ] {
+            let (mean, deviation) = of;
+            // Four standard errors of the difference, and the rounding of the figure there.
+            let band = 4.0 * deviation * (1.0 / 200.0 + 1.0_f64 / n).sqrt() + 0.05;
+            assert!((mean - there).abs() < band, "{place}: {mean} is not within {band} of {there}");
+        }
+    }
+}
+
+#[test]
+fn hard_maps_are_not_won_without_thought_and_kiting_beats_melee() {
+    for map in ["2s_vs_1sc", "3s_vs_5z", "5m_vs_6m", "3s5z_vs_3s6z", "MMM2"] {
+        for policy in SCRIPTED {
+            let won = played(map, RuleSet::Smac, *policy, 20).iter().filter(|played| played.won).count();
+            assert_eq!(won, 0, "{map}/{}", policy.name());
+        }
+    }
+    let kited = played("3s_vs_3z", RuleSet::Smac, &Kite, 20);
+    assert!(kited.iter().all(|played| played.won));
+    // Shields of zealots that recover between attacks would pay more.
+    assert!(kited.iter().all(|played| played.total > 19.99));
+    assert!(played("3s_vs_3z", RuleSet::Smac, &Focus, 20).iter().all(|played| !played.won));
+}
+
+#[test]
+fn scripted_policies_have_names_of_their_own_and_repeat() {
+    let names: Vec<_> = SCRIPTED.iter().map(|policy| policy.name()).collect();
+    assert_eq!(names, ["random", "hold", "nearest", "focus", "kite"]);
+    for policy in SCRIPTED {
+        assert!(!policy.about().is_empty());
+        let twice =
+            [0; 2].map(|_| scripted::play(&mut game("MMM2", RuleSet::Smac), *policy, 9, 2).expect("plays"));
+        assert_eq!(twice[0], twice[1], "{}", policy.name());
+    }
+}
+
+#[test]
+fn a_battle_can_be_looked_at() {
+    let mut game = game("3m", RuleSet::Smac);
+    game.reset(0, &mut crate::env::Frame::default()).expect("starts");
+    let text = game.render();
+    assert!(text.starts_with("3m  step 0/60  lost 0/3  killed 0/3\n"), "{text}");
+    assert!(text.ends_with("\n0 45  1 45  2 45  a 45  b 45  c 45\n"), "{text}");
+    // Sixteen open rows, each of 32 cells.
+    assert_eq!(text.lines().filter(|line| line.len() == 32 && line.contains('.')).count(), 16);
+}
