@@ -3,8 +3,19 @@
     python pack.py FOLDER OUT.safetensors [NAME...]
 
 FOLDER holds `MAP_POLICY_epK.npz`; without names, all of them are packed, with every observation; with
-names, those, with every fourth. What each array means is in docs/combat.md.
-Needs numpy.
+names, those, with every fourth. Needs numpy.
+
+Of an episode of T steps with N units (SMAClite's order, both sides), 8 ticks a step:
+
+    actions                 [T, agents]
+    order                   [8T, N]     who acted when in a tick; -1 where there were fewer units
+    place, velocity         [T+1, N, 2] before each step and after the last
+    scalars                 [T+1, N, 6] hp, shield, energy, cooldown, delay of the shield, healing in store
+    target, last_target     [T+1, N]    of this tick and the one before; -1 for none
+    alive                   [T+1, N]
+    reward, terminated, won [T]
+    seen                    [K]         after how many steps what follows was seen
+    obs, state, available   [K, ...]
 """
 
 import json

@@ -55,6 +55,12 @@ impl Combat {
                 self.look(agent, available, SIGHT, &mut frame.obs[agent * dim..][..dim]);
                 self.look(agent, available, f64::INFINITY, &mut frame.teacher[agent * dim..][..dim]);
             }
+            if self.config.obs_timestep_number {
+                // The clock goes on for the dead as well.
+                let last = (agent + 1) * self.spec.obs_dim - 1;
+                let over = self.t as f32 / self.spec.episode_limit as f32;
+                (frame.obs[last], frame.teacher[last]) = (over, over);
+            }
         }
         self.survey(&mut frame.state);
     }
@@ -109,9 +115,6 @@ impl Combat {
             }
         }
         self.condition(me, self.ally_shields, &mut out);
-        if self.config.obs_timestep_number {
-            out.push(self.t as f32 / self.spec.episode_limit as f32);
-        }
     }
 
     /// Writes nothing, and says so, where `other` is dead or out of sight.

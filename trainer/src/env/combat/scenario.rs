@@ -223,6 +223,14 @@ impl File {
                     let offset = if mirrored { -offset } else { offset };
                     unit.place = self.inside(&format!("{key}.at"), vector(x, y) + offset)?;
                 }
+                if !mirrored && figures == Figures::Smac {
+                    // SMAC numbers its own by type, then from west to east, then from south to north.
+                    let rank = |unit: &Placed| group.units.iter().position(|(name, _)| *name == unit.name);
+                    side.sort_by(|a, b| {
+                        let along_x = a.place.x.total_cmp(&b.place.x);
+                        rank(a).cmp(&rank(b)).then(along_x).then(a.place.y.total_cmp(&b.place.y))
+                    });
+                }
             }
             (None, Some(places)) if places.len() == side.len() => {
                 for (unit, [x, y]) in side.iter_mut().zip(places) {

@@ -45,6 +45,18 @@ fn sizes_are_those_of_smac() {
 }
 
 #[test]
+fn allies_are_numbered_by_type_then_from_west_to_east() {
+    let game = game("3s5z", RuleSet::Smac);
+    let place = |k: usize| game.world.kinds[k].start;
+    for k in (0..2).chain(3..7) {
+        let (a, b) = (place(k), place(k + 1));
+        assert!(a.x < b.x || (a.x <= b.x && a.y < b.y), "{k}: {a:?} {b:?}");
+    }
+    assert_eq!(game.bits[..8], [0, 0, 0, 1, 1, 1, 1, 1].map(Some));
+    assert_eq!(game.bits[8..], [1, 1, 1, 0, 0, 0, 0, 0].map(Some));
+}
+
+#[test]
 fn every_map_keeps_the_contract() {
     for (map, _) in MAPS {
         for rules in [RuleSet::Smac, RuleSet::Smaclite] {
@@ -75,6 +87,13 @@ fn switches_of_smac_change_the_sizes_as_there() {
     assert_eq!(first_mate[5..], [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     assert!((frame.obs[48] - 1.0 / 60.0).abs() < 1e-6 && (frame.state[21] - 1.0 / 60.0).abs() < 1e-6);
     check_env(&mut game, 1, 2).expect("passes");
+    // The dead see the clock.
+    let dim = game.spec().obs_dim;
+    game.reset(0, &mut frame).expect("starts");
+    game.world.units[0].hp = 0.0;
+    game.step(&[STOP; 3], &mut frame).expect("steps");
+    assert!(!frame.alive[0] && (frame.obs[dim - 1] - 1.0 / 60.0).abs() < 1e-6);
+    assert!(frame.obs[..dim - 1].iter().all(|x| x.abs() < 1e-9));
 }
 
 #[test]
