@@ -157,10 +157,16 @@ pub fn print(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
     if let (Some(episodes), Some(steps)) = (summary.extra_episodes, summary.extra_steps) {
         println!("of these, {steps} steps in {episodes} extra episodes for the second phase");
     }
-    println!("{:<26} {:>9} {:>8} {:>8}  episodes", "greedy", "return", "± 95 %", "length");
+    let wins = summary.rows.iter().any(|row| row.won.is_some());
+    let heading = if wins { "  episodes    won" } else { "  episodes" };
+    println!("{:<26} {:>9} {:>8} {:>8}{heading}", "greedy", "return", "± 95 %", "length");
     for row in &summary.rows {
-        let Row { player, mean_return, interval, mean_length, episodes, .. } = row;
-        println!("{player:<26} {mean_return:>9.2} {interval:>8.2} {mean_length:>8.1}  {episodes}");
+        let Row { player, mean_return, interval, mean_length, episodes, won } = row;
+        print!("{player:<26} {mean_return:>9.2} {interval:>8.2} {mean_length:>8.1}  {episodes}");
+        match won {
+            Some(won) => println!("{:>w$.1} %", 100.0 * won, w = 13 - episodes.to_string().len()),
+            None => println!(),
+        }
     }
     if let Some(best) = summary.best_return {
         println!("{:<26} {best:>9.2}", "best possible");

@@ -1,3 +1,4 @@
 //! The program `ddn-train`, as a user runs it.
 
 mod killed;
+mod policies;
