@@ -1,6 +1,6 @@
 //! Whom each unit shoots at, or heals.
 
-use super::world::{Order, World};
+use super::world::{Kind, Order, World};
 
 impl World {
     /// Forgets targets that are no longer to be kept. Later units see what earlier ones dropped.
@@ -47,7 +47,7 @@ impl World {
 
     fn foe_has_healer(&self, me: usize) -> bool {
         let side = self.kinds[me].is_enemy;
-        let healer = |(other, kind): (usize, &super::world::Kind)| {
+        let healer = |(other, kind): (usize, &Kind)| {
             kind.is_enemy != side && kind.unit.heals && self.units[other].in_play
         };
         self.kinds.iter().enumerate().any(healer)

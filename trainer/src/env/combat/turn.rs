@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::unit::MOST_ENERGY;
-use super::world::{TICK, World};
+use super::world::{Order, TICK, World};
 use crate::seed::Draw;
 
 /// Seconds after the last hit until a shield recovers. StarCraft II, map data of SMAC.
@@ -117,7 +117,7 @@ impl World {
     /// Whom it engages: the one it was told to, dead or alive, or the one it found.
     fn aim(&self, me: usize) -> Option<usize> {
         match self.units[me].order {
-            super::world::Order::Attack(other) => Some(other),
+            Order::Attack(other) => Some(other),
             _ => self.units[me].target,
         }
     }
