@@ -101,7 +101,7 @@ pub fn evaluate(what: &Path, episodes: usize, who: Who<'_>, seed: u64, json: boo
 fn said(score: &Score) -> String {
     let won = score.won.map_or_else(String::new, |won| format!(", won {:.1} %", 100.0 * won));
     format!(
-        "{} episodes: return {:.2} ± {:.2} ({} to {}), length {:.1}{won}",
+        "{} episodes: return {:.2} ± {:.2} ({:.2} to {:.2}), length {:.1}{won}",
         score.episodes, score.mean, score.interval, score.range.0, score.range.1, score.length
     )
 }
