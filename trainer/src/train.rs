@@ -286,7 +286,9 @@ impl Run {
         let line = returns.map(|(name, value)| format!("{name} {value:.2}")).collect::<Vec<_>>().join("  ");
         progress.note(&format!("t_env {t_env}  {line}"));
         self.counters.next_test = next(t_env, self.config.eval.interval);
-        if self.counters.best.is_none_or(|best| shipped > f64::from_bits(best)) {
+        // Before a second phase, what ships has learned nothing.
+        let learned = self.scheme.second_phase().is_none() || self.counters.second_phase.is_some();
+        if learned && self.counters.best.is_none_or(|best| shipped > f64::from_bits(best)) {
             self.counters.best = Some(shipped.to_bits());
             self.counters.best_update = Some(update);
             self.save()?;

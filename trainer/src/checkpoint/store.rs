@@ -299,8 +299,22 @@ pub struct Store {
     dir: PathBuf,
     keep: usize,
     disk: Disk,
-    /// The system releases the lock when this is dropped, or the process killed.
-    _lock: File,
+    /// Released when this is dropped, or the process killed.
+    _lock: Lock,
+}
+
+/// A locked file.
+///
+/// Closing it would not be enough: a program that another thread is about to start holds a copy of
+/// every open file for a moment, and with it the lock.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where this fails, closing the file is all that can be done.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Store {
@@ -321,7 +335,7 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::Locked { path }),
             Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
         }
-        let store = Self { dir: dir.to_owned(), keep: keep.max(1), disk: Disk::default(), _lock: lock };
+        let store = Self { dir: dir.to_owned(), keep: keep.max(1), disk: Disk::default(), _lock: Lock(lock) };
         store.sweep()?;
         Ok(store)
     }

@@ -5,8 +5,7 @@ use super::sparse::Sparse;
 
 /// The rows of a matrix that differ from all before them, and which row equals which of them.
 ///
-/// Agents that see nothing look alike: of the inputs of a batch of Predator-Prey, less than half
-/// are distinct.
+/// Agents that see nothing look alike, and so does padding.
 #[derive(Clone, Debug)]
 pub struct Distinct {
     rows: usize,

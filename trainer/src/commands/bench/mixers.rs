@@ -61,7 +61,9 @@ pub fn bench_mixers(config: &Path, overrides: &[String], updates: usize, json: b
         epsilon: 1.0,
         record: false,
     };
-    let played = play(Player::Random, &mut envs, &plan)?;
+    // Played at random, and with what the scheme wants to see.
+    let (_, first) = &built[0];
+    let played = play(Player::Network(&**first, first.networks()[0]), &mut envs, &plan)?;
     let episodes: Vec<&Episode> = played.iter().map(|played| &played.episode).collect();
     let batch = Batch::new(&spec, &episodes);
     for update in 0..=updates {

@@ -34,7 +34,7 @@ pub struct CombatConfig {
     /// Whether nothing follows on the limit, as in SMAC. Otherwise the episode is cut there, and
     /// learners bootstrap.
     pub limit_is_end: bool,
-    /// Only the end counts: 1 for a win, -1 for a defeat.
+    /// Only the end counts: 1 for a win, -1 for a defeat, before `reward_scale`.
     pub reward_sparse: bool,
     /// Whether own losses cost nothing.
     pub reward_only_positive: bool,

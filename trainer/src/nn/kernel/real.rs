@@ -6,8 +6,8 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
 
 /// A floating-point type with the few functions that kernels need.
 ///
-/// All of them are made of additions, multiplications, divisions and fused multiply-adds, so a
-/// result is the same with every vector width.
+/// All but `ln`, and `exp` in `f64`, are made of additions, multiplications, divisions and fused
+/// multiply-adds; no result depends on the vector width.
 pub trait Real:
     WithDType
     + Add<Output = Self>
