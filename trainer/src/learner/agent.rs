@@ -1,11 +1,11 @@
 //! The recurrent agent network: fc1, ReLU, GRU, fc2, shared by all agents.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 
 use crate::nn::Sparse;
 use crate::nn::kernel::{Activation, Weights, linear, recurrent, sparse_linear};
-use crate::nn::params::linear_params;
+use crate::nn::params::{gru_params, linear_params};
 
 /// How many rows a span of frames has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +65,11 @@ impl Agent {
     /// # Errors
     /// If they exist with another shape.
     pub fn new(vb: &VarBuilder<'_>, input: usize, hidden: usize, actions: usize) -> Result<Self> {
-        let bound = 1.0 / (hidden as f64).sqrt();
-        let init = Init::Uniform { lo: -bound, up: bound };
-        let cell = vb.pp("gru");
-        let gates = |name: &str| -> Result<(Tensor, Tensor)> {
-            Ok((
-                cell.get_with_hints((3 * hidden, hidden), &format!("weight_{name}"), init)?,
-                cell.get_with_hints(3 * hidden, &format!("bias_{name}"), init)?,
-            ))
-        };
+        let [input_gates, hidden_gates] = gru_params(vb, hidden)?;
         Ok(Self {
             fc1: linear_params(&vb.pp("fc1"), input, hidden)?,
-            input_gates: gates("ih")?,
-            hidden_gates: gates("hh")?,
+            input_gates,
+            hidden_gates,
             fc2: linear_params(&vb.pp("fc2"), hidden, actions)?,
         })
     }

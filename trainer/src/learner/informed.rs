@@ -7,12 +7,12 @@
 //! ```
 
 use candle_core::{Result, Tensor};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 
 use super::agent::{Span, Unroll};
 use crate::nn::Sparse;
 use crate::nn::kernel::{Activation, Weights, linear, recurrent, sparse_linear};
-use crate::nn::params::linear_params;
+use crate::nn::params::{gru_params, linear_params};
 
 /// fc1 `[H, I]`, GRU `[3H, H]` twice, fc `[H, H]`, fc2 `[A, H + Z]`.
 #[derive(Clone, Debug)]
@@ -34,19 +34,11 @@ impl Informed {
         (input, hidden, z): (usize, usize, usize),
         actions: usize,
     ) -> Result<Self> {
-        let bound = 1.0 / (hidden as f64).sqrt();
-        let init = Init::Uniform { lo: -bound, up: bound };
-        let cell = vb.pp("gru");
-        let gates = |name: &str| -> Result<(Tensor, Tensor)> {
-            Ok((
-                cell.get_with_hints((3 * hidden, hidden), &format!("weight_{name}"), init)?,
-                cell.get_with_hints(3 * hidden, &format!("bias_{name}"), init)?,
-            ))
-        };
+        let [input_gates, hidden_gates] = gru_params(vb, hidden)?;
         Ok(Self {
             fc1: linear_params(&vb.pp("fc1"), input, hidden)?,
-            input_gates: gates("ih")?,
-            hidden_gates: gates("hh")?,
+            input_gates,
+            hidden_gates,
             fc: linear_params(&vb.pp("fc"), hidden, hidden)?,
             fc2: linear_params(&vb.pp("fc2"), hidden + z, actions)?,
         })

@@ -166,6 +166,24 @@ impl SimpleBackend for Params {
     }
 }
 
+/// Input and hidden weights of a gated recurrent unit with `hidden` features in and out, each `[3H, H]`
+/// with its bias `[3H]`, under `vb`.`gru`; drawn as PyTorch draws them.
+///
+/// # Errors
+/// If they exist with another shape.
+pub fn gru_params(vb: &VarBuilder<'_>, hidden: usize) -> Result<[(Tensor, Tensor); 2]> {
+    let bound = 1.0 / (hidden as f64).sqrt();
+    let init = Init::Uniform { lo: -bound, up: bound };
+    let cell = vb.pp("gru");
+    let gates = |name: &str| -> Result<(Tensor, Tensor)> {
+        Ok((
+            cell.get_with_hints((3 * hidden, hidden), &format!("weight_{name}"), init)?,
+            cell.get_with_hints(3 * hidden, &format!("bias_{name}"), init)?,
+        ))
+    };
+    Ok([gates("ih")?, gates("hh")?])
+}
+
 /// A linear layer's weight `[out, input]` and bias `[out]`, uniform in ±1/√input as PyTorch draws them.
 ///
 /// # Errors
