@@ -215,8 +215,9 @@ fn gru_sequences_and_their_gradients() {
     let one = Tensor::eye(gates, DType::F64, &Device::Cpu).expect("a matrix");
     let output = (zeros(hidden).reshape((1, hidden)).expect("a row"), zeros(1));
     let weights = Weights { input: (&one, &zeros(gates)), hidden: (&w, &b), output: (&output.0, &output.1) };
-    let x_rows = x.unsqueeze(2).expect("one agent");
-    let (hidden, _) = recurrent(&x_rows, weights, None, None).expect("the shapes fit");
+    let (episodes, steps, _) = x.dims3().expect("sequences");
+    let x_rows = x.flatten(0, 1).expect("rows");
+    let (hidden, _) = recurrent(&x_rows, (episodes, steps, 1), weights, None, None).expect("the shapes fit");
     let hidden = hidden.squeeze(2).expect("one agent");
     let loss = (hidden * oracle.tensor("out_weights")).and_then(|v| v.sum_all()).expect("a scalar");
     let want = oracle.get("loss")[0];

@@ -128,6 +128,9 @@ enum Command {
         /// Updates to time, after one to warm up.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
         updates: u32,
+        /// Learn from made-up episodes of so many steps in which no number is zero.
+        #[arg(long, value_name = "STEPS", conflicts_with = "mixers", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        dense: Option<u32>,
         /// Another learner to time in turns with this one, on the same shapes and threads.
         #[arg(long, value_name = "LEARNER")]
         against: Option<bench::RivalKind>,
@@ -214,9 +217,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
             bench::mixers::bench_mixers(&config, &set, updates as usize, json)?;
             None
         }
-        Command::Bench { config, set, updates, against, rounds, python, json, .. } => {
+        Command::Bench { config, set, updates, dense, against, rounds, python, json, .. } => {
             let rival = against.map(|kind| bench::Rival { kind, python, rounds: rounds as usize });
-            bench::bench(&config, &set, &bench::Request { updates: updates as usize, rival, json })?;
+            let dense = dense.map(|steps| steps as usize);
+            bench::bench(&config, &set, &bench::Request { updates: updates as usize, dense, rival, json })?;
             None
         }
     };

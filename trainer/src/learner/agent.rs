@@ -85,13 +85,12 @@ impl Agent {
             Input::Dense(x) => linear(x, w, b, Activation::Relu)?,
             Input::Sparse(x) => sparse_linear(x, w, b, Activation::Relu)?,
         };
-        let rows = features.reshape((episodes, frames, agents, ()))?;
         let weights = Weights {
             input: (&self.input_gates.0, &self.input_gates.1),
             hidden: (&self.hidden_gates.0, &self.hidden_gates.1),
             output: (&self.fc2.0, &self.fc2.1),
         };
-        let (hidden, q) = recurrent(&rows, weights, start, lengths)?;
+        let (hidden, q) = recurrent(&features, (episodes, frames, agents), weights, start, lengths)?;
         Ok(Unroll { block: None, features, hidden, q })
     }
 }

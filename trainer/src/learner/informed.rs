@@ -52,13 +52,12 @@ impl Informed {
     pub fn unroll(&self, x: &Sparse, z: &Tensor, span: Span<'_>, start: Option<&Tensor>) -> Result<Unroll> {
         let Span { episodes, frames, agents, lengths } = span;
         let features = sparse_linear(x, &self.fc1.0, &self.fc1.1, Activation::Relu)?;
-        let rows = features.reshape((episodes, frames, agents, ()))?;
         let weights = Weights {
             input: (&self.input_gates.0, &self.input_gates.1),
             hidden: (&self.hidden_gates.0, &self.hidden_gates.1),
             output: (&self.fc.0, &self.fc.1),
         };
-        let (hidden, own) = recurrent(&rows, weights, start, lengths)?;
+        let (hidden, own) = recurrent(&features, (episodes, frames, agents), weights, start, lengths)?;
         let both = Tensor::cat(&[&own.relu()?.reshape((span.rows(), ()))?, z], 1)?;
         let q = linear(&both, &self.fc2.0, &self.fc2.1, Activation::None)?;
         let q = q.reshape((episodes, frames, agents, ()))?;

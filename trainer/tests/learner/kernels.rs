@@ -132,7 +132,7 @@ fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
     // The last case has more rows in a shard than are collected for one product.
     for (b, t, n, f, h, a) in [(9, 4, 3, 4, 5, 3), (2, 3, 1, 9, 23, 11), (2, 50, 3, 2, 3, 1)] {
         let mut rng = stream(2, "recurrent");
-        let features = variable(&mut rng, &[b, t, n, f])?;
+        let features = variable(&mut rng, &[b * t * n, f])?;
         let mut part = |shape: &[usize]| variable(&mut rng, shape);
         let (wi, bi) = (part(&[3 * h, f])?, part(&[3 * h])?);
         let (wh, bh) = (part(&[3 * h, h])?, part(&[3 * h])?);
@@ -156,7 +156,7 @@ fn recurrent_from_zeros_and_from_a_start() -> Result<()> {
             ];
             let what = format!("recurrent of {h}, start {}", start.is_some());
             let loss = || {
-                let (hidden, output) = recurrent(&features, weights, start, lengths)?;
+                let (hidden, output) = recurrent(&features, (b, t, n), weights, start, lengths)?;
                 weighed(&hidden)? + weighed(&output)?
             };
             check_gradients(&what, &inputs, loss)?;

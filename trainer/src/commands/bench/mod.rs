@@ -1,6 +1,7 @@
 //! `ddn-train bench`: how fast an experiment runs here, and where its time goes.
 
 mod against;
+mod dense;
 pub mod mixers;
 mod rate;
 mod show;
@@ -27,6 +28,8 @@ pub use against::{Against, Rival, RivalKind};
 pub struct Request {
     /// Updates to time, after one to warm up.
     pub updates: usize,
+    /// Learn from made-up episodes of so many steps in which no number is zero, instead of played ones.
+    pub dense: Option<usize>,
     /// Another learner to time in turns with this one.
     pub rival: Option<Rival>,
     /// Print one JSON object.
@@ -137,11 +140,14 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
     let plan = Plan { seed: config.seed, purpose: "bench", first: 0, count, epsilon: 1.0, record: false };
     let network = scheme.networks()[0];
     let began = Instant::now();
-    for played in play(Player::Network(&*scheme, network), &mut envs, &plan)? {
-        replay.push(played.episode);
-    }
-    let steps: usize = replay.iter().map(crate::replay::Episode::len).sum();
+    let played = play(Player::Network(&*scheme, network), &mut envs, &plan)?;
+    let steps: usize = played.iter().map(|played| played.episode.len()).sum();
     let env_steps_per_s = steps as f64 / began.elapsed().as_secs_f64();
+    let episodes = match request.dense {
+        Some(steps) => dense::episodes(&spec, steps, count, config.seed),
+        None => played.into_iter().map(|played| played.episode).collect(),
+    };
+    episodes.into_iter().for_each(|episode| replay.push(episode));
     let mut one_update = |update: usize| -> anyhow::Result<BatchFacts> {
         let mut rng = stream(config.seed, &format!("bench/replay/{update}"));
         let episodes = replay.sample(config.replay.batch, &mut rng);

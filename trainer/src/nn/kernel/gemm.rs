@@ -18,27 +18,68 @@ pub struct Strides {
     pub col: usize,
 }
 
+/// Where the rows of a row-major matrix begin.
+pub trait Rows: Copy {
+    /// The place of the first element of a row.
+    fn start(self, row: usize) -> usize;
+}
+
+/// One row after the other, this far apart.
+#[derive(Clone, Copy)]
+pub struct Every(pub usize);
+
+impl Rows for Every {
+    #[inline(always)]
+    fn start(self, row: usize) -> usize {
+        row * self.0
+    }
+}
+
+/// Rows of a larger matrix, named by their places.
+#[derive(Clone, Copy)]
+pub struct At<'a>(pub &'a [usize]);
+
+impl Rows for At<'_> {
+    #[inline(always)]
+    fn start(self, row: usize) -> usize {
+        self.0[row]
+    }
+}
+
 /// Rows of `k` that stay in the second-level cache.
 const PANEL: usize = 256;
 
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
+pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], strides: Strides, b: &[T], c: &mut [T]) {
+    let every = Every(size.1);
+    gemm_rows(size, (a, strides), (b, every), (c, every));
+}
+
+/// `c += a · b`, where the rows of `b` and `c` lie where they say.
 ///
 /// A function of its own, so that it is compiled once per instruction set: pasted into every
 /// caller, the accumulators of some copies ended on the stack.
 #[inline(never)]
-pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], strides: Strides, b: &[T], c: &mut [T]) {
-    pulp::Arch::new().dispatch(Gemm { size, a, strides, b, c });
+pub fn gemm_rows<T: Real>(
+    size: (usize, usize, usize),
+    (a, strides): (&[T], Strides),
+    (b, b_rows): (&[T], impl Rows),
+    (c, c_rows): (&mut [T], impl Rows),
+) {
+    pulp::Arch::new().dispatch(Gemm { size, a, strides, b, b_rows, c, c_rows });
 }
 
-struct Gemm<'a, T> {
+struct Gemm<'a, T, B, C> {
     size: (usize, usize, usize),
     a: &'a [T],
     strides: Strides,
     b: &'a [T],
+    b_rows: B,
     c: &'a mut [T],
+    c_rows: C,
 }
 
-impl<T: Real> pulp::WithSimd for Gemm<'_, T> {
+impl<T: Real, B: Rows, C: Rows> pulp::WithSimd for Gemm<'_, T, B, C> {
     type Output = ();
 
     /// A tile of `c` must not need more registers than there are: 16 of 512 bits, or 8 of 256.
@@ -48,7 +89,20 @@ impl<T: Real> pulp::WithSimd for Gemm<'_, T> {
     }
 }
 
-impl<T: Real> Gemm<'_, T> {
+/// How many of the rows that are left the next tile takes: two equal tiles do more at once than a
+/// tall one and a flat one.
+#[inline(always)]
+fn height(left: usize, tall: usize) -> usize {
+    if left >= 2 * tall {
+        tall
+    } else if left > tall {
+        left.div_ceil(2)
+    } else {
+        left
+    }
+}
+
+impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     #[inline(always)]
     fn run<const WIDE: usize, const HALF: usize, const TALL: usize>(mut self) {
         let (_, n, k) = self.size;
@@ -73,10 +127,13 @@ impl<T: Real> Gemm<'_, T> {
         let (m, ..) = self.size;
         let mut i = 0;
         while i < m {
-            i += match m - i {
-                left if left >= TALL => self.tile::<W, TALL>(i, j, &panel),
-                4.. => self.tile::<W, 4>(i, j, &panel),
-                2.. => self.tile::<W, 2>(i, j, &panel),
+            i += match height(m - i, TALL) {
+                height if height >= TALL => self.tile::<W, TALL>(i, j, &panel),
+                6 => self.tile::<W, 6>(i, j, &panel),
+                5 => self.tile::<W, 5>(i, j, &panel),
+                4 | 7 => self.tile::<W, 4>(i, j, &panel),
+                3 => self.tile::<W, 3>(i, j, &panel),
+                2 => self.tile::<W, 2>(i, j, &panel),
                 _ => self.tile::<W, 1>(i, j, &panel),
             };
         }
@@ -86,15 +143,15 @@ impl<T: Real> Gemm<'_, T> {
     /// `R` rows of `W` columns from `(i, j)` on; gives back `R`.
     #[inline(always)]
     fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
-        let Self { size: (_, n, _), a, strides, b, ref mut c } = *self;
+        let Self { a, strides, b, b_rows, ref mut c, c_rows, .. } = *self;
         let mut sums = [[T::ZERO; W]; R];
         for (r, sum) in sums.iter_mut().enumerate() {
-            sum.copy_from_slice(&c[(i + r) * n + j..][..W]);
+            sum.copy_from_slice(&c[c_rows.start(i + r) + j..][..W]);
         }
         let a = &a[panel.start * strides.col..];
-        for (k, row) in b[panel.start * n..panel.end * n].chunks_exact(n).enumerate() {
+        for (k, row) in panel.clone().enumerate() {
             // A copy: it stays in registers for all rows of the tile.
-            let row: [T; W] = row[j..j + W].try_into().expect("W columns were asked for");
+            let row: [T; W] = b[b_rows.start(row) + j..][..W].try_into().expect("W columns were asked for");
             for (r, sum) in sums.iter_mut().enumerate() {
                 let factor = a[(i + r) * strides.row + k * strides.col];
                 for (sum, &b) in sum.iter_mut().zip(&row) {
@@ -103,7 +160,7 @@ impl<T: Real> Gemm<'_, T> {
             }
         }
         for (r, sum) in sums.iter().enumerate() {
-            c[(i + r) * n + j..][..W].copy_from_slice(sum);
+            c[c_rows.start(i + r) + j..][..W].copy_from_slice(sum);
         }
         R
     }

@@ -10,6 +10,7 @@
 mod blend;
 mod block;
 mod distance;
+mod gathered;
 mod gemm;
 mod kl;
 mod linear;
@@ -23,7 +24,7 @@ use rayon::prelude::*;
 pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
-pub use gemm::{Strides, gemm, transpose};
+pub use gemm::{At, Every, Strides, gemm, gemm_rows, transpose};
 pub use kl::kl;
 pub use linear::{Activation, linear};
 pub use real::{Read, Real, elements};

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
+use super::gathered::{GROUP, Gathered, Part, add_transposed_row, is_sparse, multiply_row};
 use super::linear::{add_rows, cut_dead, relu};
 use super::{
     Activation, Read, Real, each_shard, elements, fill_shards, shard, sum_shards, transpose, vectorised,
@@ -24,14 +25,6 @@ struct SparseLinear {
     activation: Activation,
 }
 
-/// `to += factor * from`
-#[inline(always)]
-pub(super) fn add_scaled<T: Real>(to: &mut [T], factor: T, from: &[T]) {
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = factor.fma(from, *to);
-    }
-}
-
 /// `y_r = x_r w + b` for the named rows of `x`, one after the other; `w` is `[I, O]`.
 #[inline(always)]
 pub(super) fn affine_rows<T: Real>(
@@ -42,12 +35,35 @@ pub(super) fn affine_rows<T: Real>(
     y: &mut [T],
 ) {
     let o = b.len();
-    for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
-        y.copy_from_slice(b);
-        let (columns, values) = x.row(row);
-        for (&column, &value) in columns.iter().zip(values) {
-            add_scaled(y, T::of(value), &w[column as usize * o..][..o]);
+    y.chunks_exact_mut(o).for_each(|y| y.copy_from_slice(b));
+    let part = Part { w, stride: o, at: 0, width: o };
+    let mut rows = rows;
+    if is_sparse(x) {
+        for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
+            multiply_row(x.row(row), part, y);
         }
+        return;
+    }
+    for y in y.chunks_mut(GROUP * o) {
+        Gathered::new(x, rows.by_ref().take(GROUP)).multiply(part, y);
+    }
+}
+
+/// `to[..I] += Σ x_r ⊗ dy_r`, `to[I] += Σ dy_r`, in the order of the rows.
+#[inline(always)]
+pub(super) fn affine_grads<T: Real>(x: &Sparse, rows: impl Iterator<Item = usize>, dy: &[T], to: &mut [T]) {
+    let width = to.len() / (x.width() + 1);
+    let (weights, bias) = to.split_at_mut(x.width() * width);
+    add_rows(dy, bias);
+    let mut rows = rows;
+    if is_sparse(x) {
+        for (row, dy) in rows.zip(dy.chunks_exact(width)) {
+            add_transposed_row(x.row(row), dy, weights);
+        }
+        return;
+    }
+    for dy in dy.chunks(GROUP * width) {
+        Gathered::new(x, rows.by_ref().take(GROUP)).add_transposed(width, dy, weights);
     }
 }
 
@@ -83,17 +99,11 @@ impl SparseLinear {
             let (x, grad, to, activation) =
                 (&self.x, dy.as_mut_slice(), sums.as_mut_slice(), self.activation);
             let y = &y[rows.start * o..rows.end * o];
-            vectorised!(<T>(rows: Range<usize>, i: usize, o: usize, x: &Sparse, y: &[T], grad: &mut [T], to: &mut [T], activation: Activation) {
+            vectorised!(<T>(rows: Range<usize>, x: &Sparse, y: &[T], grad: &mut [T], to: &mut [T], activation: Activation) {
                 if activation == Activation::Relu {
                     cut_dead(grad, y);
                 }
-                add_rows(grad, &mut to[i * o..]);
-                for (row, dy) in rows.zip(grad.chunks_exact(o)) {
-                    let (columns, values) = x.row(row);
-                    for (&column, &value) in columns.iter().zip(values) {
-                        add_scaled(&mut to[column as usize * o..][..o], T::of(value), dy);
-                    }
-                }
+                affine_grads(x, rows, grad, to);
             });
             sums
         });

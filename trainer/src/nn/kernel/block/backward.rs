@@ -7,8 +7,8 @@ use std::sync::PoisonError;
 use candle_core::{Device, Result, Tensor};
 
 use super::{Block, Dims, Grads};
-use crate::nn::kernel::linear::{add_rows, cut_dead};
-use crate::nn::kernel::sparse_linear::add_scaled;
+use crate::nn::kernel::linear::cut_dead;
+use crate::nn::kernel::sparse_linear::affine_grads;
 use crate::nn::kernel::{Read, Real, each_shard, fill_shards, shard, sum_shards, transpose, vectorised};
 
 impl Block {
@@ -45,9 +45,9 @@ impl Block {
                 dh.iter_mut().for_each(|dh| *dh = scale * *dh);
                 cut_dead(dh, h);
                 let (hyper, shift) = sums_of.split_at_mut((this.dims.i + 1) * this.dims.m);
-                let rows = rows.start * share..rows.end * share;
-                this.affine_grads(rows.clone(), dh, hyper);
-                this.affine_grads(rows, grad, shift);
+                let rows = (rows.start * share..rows.end * share).map(|row| this.distinct.row(row));
+                affine_grads(&this.x, rows.clone(), dh, hyper);
+                affine_grads(&this.x, rows, grad, shift);
             });
             sums
         });
@@ -68,20 +68,6 @@ impl Block {
         let cpu = &Device::Cpu;
         let len = flat.len();
         Ok((Some(Tensor::from_vec(flat, len, cpu)?), Some(Tensor::from_vec(dw, (k, m + 1, d), cpu)?)))
-    }
-
-    /// `to[..I] += Σ x_r ⊗ dy_r`, `to[I] += Σ dy_r`, in the order of the rows.
-    #[inline(always)]
-    fn affine_grads<T: Real>(&self, rows: Range<usize>, dy: &[T], to: &mut [T]) {
-        let width = to.len() / (self.dims.i + 1);
-        let (weights, bias) = to.split_at_mut(self.dims.i * width);
-        add_rows(dy, bias);
-        for (row, dy) in rows.zip(dy.chunks_exact(width)) {
-            let (columns, values) = self.x.row(self.distinct.row(row));
-            for (&column, &value) in columns.iter().zip(values) {
-                add_scaled(&mut weights[column as usize * width..][..width], T::of(value), dy);
-            }
-        }
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
 
+use super::gathered::GROUP;
 use super::linear::relu;
 use super::sparse_linear::affine_rows;
 use super::{Real, elements, fill_shards, shard, transpose, vectorised};
@@ -162,11 +163,12 @@ impl Block {
                 }
                 let scale = T::from_f64(this.source.scale);
                 let d = this.dims.d;
-                let mut shift = vec![T::ZERO; d];
-                for (row, out) in (rows.start * share..rows.end * share).zip(out.chunks_exact_mut(d)) {
-                    let row = this.distinct.row(row);
-                    affine_rows(&this.x, row..row + 1, &affine.shift.0, &affine.shift.1, &mut shift);
-                    for (out, &shift) in out.iter_mut().zip(&shift) {
+                let mut rows = (rows.start * share..rows.end * share).map(|row| this.distinct.row(row));
+                let mut shift = vec![T::ZERO; GROUP * d];
+                for out in out.chunks_mut(GROUP * d) {
+                    let shift = &mut shift[..out.len()];
+                    affine_rows(&this.x, rows.by_ref().take(GROUP), &affine.shift.0, &affine.shift.1, shift);
+                    for (out, &shift) in out.iter_mut().zip(&*shift) {
                         *out = scale.fma(*out, shift);
                     }
                 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Block;
-use crate::nn::kernel::sparse_linear::add_scaled;
+use crate::nn::kernel::gathered::add_scaled;
 use crate::nn::kernel::{Real, Strides, gemm, vectorised};
 
 /// Rows of a group that are gathered at once: with 64 numbers each they stay in the cache.

@@ -13,26 +13,24 @@ use crate::nn::kernel::{Read, Real, Strides, fill_shards, gemm, shard, sum_shard
 const ROWS: usize = 128;
 
 impl Recurrent {
-    pub(super) fn backward<T: Real>(
-        &self,
-        features: &Tensor,
-        flat: &Tensor,
-        both: &Tensor,
-        grad: &Tensor,
-    ) -> Result<Grads> {
+    pub(super) fn backward<T: Real>(&self, features: &Tensor, flat: &Tensor) -> Result<Grads> {
         let dims = self.dims;
-        let Dims { b, t, n, f, h, .. } = dims;
+        let Dims { b, t, n, f, .. } = dims;
         let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(kept) = guard.as_ref() else {
+        let (true, Some(hidden)) = (self.keep, self.results.hidden()) else {
             candle_core::bail!("recurrent: the forward pass kept nothing for a backward pass");
         };
-        let kept = T::cpu_storage_as_slice(kept)?;
-        let reads = [Read::new(features)?, Read::new(flat)?, Read::new(both)?, Read::new(grad)?];
-        let [features, flat, both, grad] = &reads;
-        let (features, flat) = (features.slice::<T>()?, flat.slice::<T>()?);
-        let (hidden, _) = both.slice::<T>()?.split_at(b * t * n * h);
-        let (dhidden, doutput) = grad.slice::<T>()?.split_at(b * t * n * h);
-        let past = Past { features, kept, hidden, dhidden, doutput };
+        let kept = guard.iter().map(T::cpu_storage_as_slice).collect::<Result<Vec<&[T]>>>()?;
+        let [dhidden, doutput] = self.results.take_grads();
+        let reads = [Read::new(features)?, Read::new(flat)?, Read::new(&hidden)?];
+        let [features, flat, hidden] = &reads;
+        let (features, flat, hidden) = (features.slice::<T>()?, flat.slice::<T>()?, hidden.slice::<T>()?);
+        let grads =
+            [dhidden.as_ref().map(Read::new).transpose()?, doutput.as_ref().map(Read::new).transpose()?];
+        let [dhidden, doutput] = &grads;
+        let dhidden = dhidden.as_ref().map(Read::slice).transpose()?;
+        let doutput = doutput.as_ref().map(Read::slice).transpose()?;
+        let past = Past { features, hidden, dhidden, doutput };
         let past = &past;
         let mut dx = vec![T::ZERO; b * t * n * f];
         let parts = fill_shards(&mut dx, b, t * n * f, |index, dx| {
@@ -41,26 +39,35 @@ impl Recurrent {
             let mut sums = vec![T::ZERO; flat.len()];
             let from = episodes.start * t * n;
             let lengths = &self.lengths[episodes.start * n..episodes.end * n];
-            let (first, to) = (first.as_slice(), sums.as_mut_slice());
-            vectorised!(<T>(dims: Dims, lengths: &[usize], from: usize, first: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
-                backward_shard(dims, (lengths, from), first, past, flat, dx, to);
+            let (first, to, kept) = (first.as_slice(), sums.as_mut_slice(), kept[index]);
+            vectorised!(<T>(dims: Dims, lengths: &[usize], from: usize, first: &[T], kept: &[T], past: &Past<'_, T>, flat: &[T], dx: &mut [T], to: &mut [T]) {
+                backward_shard(dims, (lengths, from), (first, kept), past, flat, dx, to);
             });
             sums
         });
         let cpu = &Device::Cpu;
         let dflat = sum_shards(parts);
         let len = dflat.len();
-        Ok((Some(Tensor::from_vec(dx, (b, t, n, f), cpu)?), Some(Tensor::from_vec(dflat, len, cpu)?)))
+        Ok((Some(Tensor::from_vec(dx, (b * t * n, f), cpu)?), Some(Tensor::from_vec(dflat, len, cpu)?)))
     }
 }
 
-/// What the forward pass left, and the gradient of its result; all of it over all episodes.
+/// What the forward pass read and gave, and the gradients of its results, zeros where they are
+/// `None`; all of it over all episodes.
 struct Past<'a, T> {
     features: &'a [T],
-    kept: &'a [T],
     hidden: &'a [T],
-    dhidden: &'a [T],
-    doutput: &'a [T],
+    dhidden: Option<&'a [T]>,
+    doutput: Option<&'a [T]>,
+}
+
+/// `to` becomes a row of `from`.
+#[inline(always)]
+fn copy_row<T: Real>(from: Option<&[T]>, row: usize, to: &mut [T]) {
+    match from {
+        Some(from) => to.copy_from_slice(&from[row * to.len()..][..to.len()]),
+        None => to.fill(T::ZERO),
+    }
 }
 
 /// Matrices of several steps, for the gradients of the weights.
@@ -123,12 +130,13 @@ fn weight_grads<T: Real>(
     add_rows(&d[..rows * out], db);
 }
 
-/// Backwards in time through the sequences of these `lengths`, the first of which begins at row `from`.
+/// Backwards in time through the sequences of these `lengths`, the first of which begins at row `from`
+/// with the hidden state `first`.
 #[inline(always)]
 fn backward_shard<T: Real>(
     dims: Dims,
     (lengths, from): (&[usize], usize),
-    first: &[T],
+    (first, mut kept): (&[T], &[T]),
     past: &Past<'_, T>,
     flat: &[T],
     dx: &mut [T],
@@ -143,9 +151,15 @@ fn backward_shard<T: Real>(
     let mut dstep = vec![T::ZERO; most * f];
     // Backwards, sequences join; they stay in the order in which they came.
     let mut running: Vec<usize> = Vec::new();
+    // Places in `running`, by ascending sequence: so the forward pass went through a step.
+    let mut order: Vec<usize> = Vec::new();
     for step in (0..lengths.iter().copied().max().unwrap_or(0)).rev() {
         running.extend((0..lengths.len()).filter(|&sequence| lengths[sequence] == step + 1));
         let rows = running.len();
+        if order.len() < rows {
+            order = (0..rows).collect();
+            order.sort_unstable_by_key(|&inner| running[inner]);
+        }
         let at = collected.rows;
         for (inner, &sequence) in running.iter().enumerate() {
             let row = from + dims.row(sequence, step);
@@ -155,16 +169,17 @@ fn backward_shard<T: Real>(
             collected.features[place * f..][..f].copy_from_slice(&past.features[row * f..][..f]);
             collected.before[place * h..][..h].copy_from_slice(before);
             collected.after[place * h..][..h].copy_from_slice(&past.hidden[row * h..][..h]);
-            collected.doutput[place * a..][..a].copy_from_slice(&past.doutput[row * a..][..a]);
-            dhidden[inner * h..][..h].copy_from_slice(&past.dhidden[row * h..][..h]);
+            copy_row(past.doutput, row, &mut collected.doutput[place * a..][..a]);
+            copy_row(past.dhidden, row, &mut dhidden[inner * h..][..h]);
         }
         let doutput = &collected.doutput[at * a..][..rows * a];
         gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
-        for (inner, &sequence) in running.iter().enumerate() {
-            let row = from + dims.row(sequence, step);
+        let of_step;
+        (kept, of_step) = kept.split_at(kept.len() - rows * 4 * h);
+        for (&inner, kept) in order.iter().zip(of_step.chunks_exact(4 * h)) {
             let place = at + inner;
             cell_backward(
-                &past.kept[row * 4 * h..][..4 * h],
+                kept,
                 &collected.before[place * h..][..h],
                 &dhidden[inner * h..][..h],
                 &mut carry[inner * h..][..h],

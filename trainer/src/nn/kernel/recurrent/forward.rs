@@ -16,8 +16,8 @@ struct Turned<T> {
 }
 
 impl Recurrent {
-    /// Hidden states `[B, T, N, H]`, then outputs `[B, T, N, A]`.
-    pub(super) fn forward<T: Real>(&self, features: &[T], flat: &[T]) -> Vec<T> {
+    /// Leaves hidden states `[B, T, N, H]` and outputs `[B, T, N, A]`.
+    pub(super) fn forward<T: Real>(&self, features: &[T], flat: &[T]) {
         let dims = self.dims;
         let Dims { b, t, n, f, h, a } = dims;
         let [input, input_bias, hidden, hidden_bias, output, output_bias] = dims.split(flat);
@@ -35,20 +35,22 @@ impl Recurrent {
             output_bias: padded_bias,
         };
         let turned = &turned;
-        let mut both = vec![T::ZERO; b * t * n * (h + a)];
-        let rows_kept = if self.keep { b } else { 0 };
-        let mut kept = vec![T::ZERO; rows_kept * t * n * 4 * h];
-        let (hiddens, outputs) = both.split_at_mut(b * t * n * h);
-        let shards = shards_mut(hiddens, b, t * n * h)
-            .into_par_iter()
-            .zip(shards_mut(outputs, b, t * n * a))
-            .zip(shards_mut(&mut kept, rows_kept, t * n * 4 * h));
-        shards.enumerate().for_each(|(index, ((hiddens, outputs), kept))| {
+        let mut hiddens = vec![T::ZERO; b * t * n * h];
+        let mut outputs = vec![T::ZERO; b * t * n * a];
+        let shards = shards_mut(&mut hiddens, b, t * n * h).into_par_iter().zip(shards_mut(
+            &mut outputs,
+            b,
+            t * n * a,
+        ));
+        let kept = shards.enumerate().map(|(index, (hiddens, outputs))| {
             let episodes = shard(b, index);
             let features = &features[episodes.start * t * n * f..episodes.end * t * n * f];
             let mut last = self.first::<T>(&episodes);
             let lengths = &self.lengths[episodes.start * n..episodes.end * n];
             let last = last.as_mut_slice();
+            let rows = if self.keep { lengths.iter().sum() } else { 0 };
+            let mut all_kept = vec![T::ZERO; rows * 4 * h];
+            let kept = all_kept.as_mut_slice();
             vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], hiddens: &mut [T], outputs: &mut [T]) {
                 let Dims { f, h, a, .. } = dims;
                 let (most, wide) = (lengths.len(), dims.wide());
@@ -57,6 +59,7 @@ impl Recurrent {
                 let mut recurrent = vec![T::ZERO; most * 3 * h];
                 let mut output = vec![T::ZERO; most * wide];
                 let mut running: Vec<usize> = (0..lengths.len()).collect();
+                let mut kept = kept.chunks_exact_mut(4 * h);
                 for step in 0..lengths.iter().copied().max().unwrap_or(0) {
                     still_running(&mut running, lengths, step, last, h);
                     let rows = running.len();
@@ -65,15 +68,12 @@ impl Recurrent {
                     }
                     affine((rows, 3 * h, f), &x, &turned.input, input_bias, &mut gates);
                     affine((rows, 3 * h, h), last, &turned.hidden, hidden_bias, &mut recurrent);
-                    for (inner, &sequence) in running.iter().enumerate() {
-                        let row = dims.row(sequence, step);
-                        let keep =
-                            if kept.is_empty() { None } else { Some(&mut kept[row * 4 * h..][..4 * h]) };
+                    for inner in 0..rows {
                         cell(
                             &gates[inner * 3 * h..][..3 * h],
                             &recurrent[inner * 3 * h..][..3 * h],
                             &mut last[inner * h..][..h],
-                            keep,
+                            kept.next(),
                         );
                     }
                     affine((rows, wide, h), last, &turned.output, &turned.output_bias, &mut output);
@@ -84,13 +84,13 @@ impl Recurrent {
                     }
                 }
             });
+            T::to_cpu_storage_owned(all_kept)
         });
-        if self.keep
-            && let Ok(mut slot) = self.kept.lock()
-        {
-            *slot = Some(T::to_cpu_storage_owned(kept));
+        let kept = kept.collect();
+        if let Ok(mut slot) = self.kept.lock() {
+            *slot = kept;
         }
-        both
+        self.results.leave([hiddens, outputs].map(T::to_cpu_storage_owned));
     }
 }
 

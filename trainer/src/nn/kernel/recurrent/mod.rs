@@ -15,14 +15,17 @@
 mod backward;
 mod cell;
 mod forward;
+mod parts;
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use super::{Real, elements};
 use crate::phases::timed;
+use parts::{Part, Results};
 
 /// Weight and bias of the three affine maps.
 #[derive(Clone, Copy)]
@@ -37,7 +40,7 @@ pub struct Weights<'a> {
 
 /// Runs all sequences of a batch: hidden states `[B, T, N, H]` and outputs `[B, T, N, A]`.
 ///
-/// `features` `[B, T, N, F]`; `start` `[B, N, H]` is where the hidden state begins (zeros if `None`;
+/// `features` `[B·T·N, F]`; `start` `[B, N, H]` is where the hidden state begins (zeros if `None`;
 /// no gradient reaches it). `lengths` says how many steps exist, of each sequence `[B]` or of each of
 /// its agents `[B·N]`: those after them cost nothing, come out as zeros and receive no gradient.
 ///
@@ -45,18 +48,23 @@ pub struct Weights<'a> {
 /// If the shapes disagree.
 pub fn recurrent(
     features: &Tensor,
+    (b, t, n): (usize, usize, usize),
     weights: Weights<'_>,
     start: Option<&Tensor>,
     lengths: Option<&[usize]>,
 ) -> Result<(Tensor, Tensor)> {
-    let (b, t, n, f) = features.dims4()?;
+    let (rows, f) = features.dims2()?;
     let (a, h) = weights.output.0.dims2()?;
     let want = [vec![3 * h, f], vec![3 * h], vec![3 * h, h], vec![3 * h], vec![a, h], vec![a]];
     let parts = [weights.input, weights.hidden, weights.output];
     let parts: Vec<&Tensor> = parts.into_iter().flat_map(|(weight, bias)| [weight, bias]).collect();
-    if parts.iter().zip(&want).any(|(part, want)| part.dims() != want.as_slice()) {
+    let differ = |(part, want): (&&Tensor, &Vec<usize>)| part.dims() != want.as_slice();
+    if rows != b * t * n || parts.iter().zip(&want).any(differ) {
         let shapes: Vec<_> = parts.iter().map(|part| part.shape()).collect();
-        candle_core::bail!("recurrent: features {:?}, weights {shapes:?}", features.shape());
+        candle_core::bail!(
+            "recurrent: features {:?} of [{b}, {t}, {n}], weights {shapes:?}",
+            features.shape()
+        );
     }
     let start = start.map(|start| start.to_dtype(DType::F64)?.flatten_all()?.to_vec1()).transpose()?;
     if start.as_ref().is_some_and(|start: &Vec<f64>| start.len() != b * n * h) {
@@ -76,11 +84,13 @@ pub fn recurrent(
     let flat = parts.iter().map(|part| part.flatten_all()).collect::<Result<Vec<_>>>()?;
     let flat = Tensor::cat(&flat, 0)?;
     let keep = features.track_op() || flat.track_op();
-    let op = Recurrent { dims: Dims { b, t, n, f, h, a }, start, lengths, keep, kept: Mutex::new(None) };
-    let both = features.contiguous()?.apply_op2(&flat, op)?;
-    let rows = b * t * n;
-    let hidden = both.narrow(0, 0, rows * h)?.reshape((b, t, n, h))?;
-    Ok((hidden, both.narrow(0, rows * h, rows * a)?.reshape((b, t, n, a))?))
+    let results = Arc::new(Results::default());
+    let dims = Dims { b, t, n, f, h, a };
+    let op = Recurrent { dims, start, lengths, keep, kept: Mutex::default(), results: Arc::clone(&results) };
+    let token = features.contiguous()?.apply_op2(&flat, op)?;
+    let hidden = token.apply_op1(Part::hidden(&results, (b, t, n, h)))?;
+    results.remember(&hidden);
+    Ok((hidden, token.apply_op1(Part::output(&results, (b, t, n, a)))?))
 }
 
 #[derive(Clone, Copy)]
@@ -132,8 +142,10 @@ struct Recurrent {
     lengths: Vec<usize>,
     /// Whether a backward pass may follow.
     keep: bool,
-    /// r, z, n and W_hn h + b_hn of every row, `[B, T, N, 4H]`.
-    kept: Mutex<Option<CpuStorage>>,
+    /// Per shard r, z, n and W_hn h + b_hn, `4H` for every step of every sequence in the order of the
+    /// forward pass.
+    kept: Mutex<Vec<CpuStorage>>,
+    results: Arc<Results>,
 }
 
 impl Recurrent {
@@ -169,22 +181,18 @@ impl CustomOp2 for Recurrent {
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         timed!("recurrent forward", self.multiply_adds());
-        let Dims { b, t, n, h, a, .. } = self.dims;
-        let out = match features {
-            CpuStorage::F64(_) => {
-                f64::to_cpu_storage_owned(self.forward::<f64>(elements(features, lf)?, elements(flat, lw)?))
-            }
-            _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?)),
-        };
-        Ok((out, (b * t * n * (h + a)).into()))
+        match features {
+            CpuStorage::F64(_) => self.forward::<f64>(elements(features, lf)?, elements(flat, lw)?),
+            _ => self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?),
+        }
+        Ok(parts::token(features.dtype()))
     }
 
-    fn bwd(&self, features: &Tensor, flat: &Tensor, both: &Tensor, grad: &Tensor) -> Result<Grads> {
+    fn bwd(&self, features: &Tensor, flat: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
         timed!("recurrent backward", 2 * self.multiply_adds());
-        let grad = grad.contiguous()?;
         match features.dtype() {
-            DType::F64 => self.backward::<f64>(features, flat, both, &grad),
-            _ => self.backward::<f32>(features, flat, both, &grad),
+            DType::F64 => self.backward::<f64>(features, flat),
+            _ => self.backward::<f32>(features, flat),
         }
     }
 }
