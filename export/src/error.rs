@@ -41,6 +41,17 @@ pub enum ExportError {
         /// What is wrong.
         reason: String,
     },
+    /// The network that ships has not learned yet what it ships for.
+    #[error(
+        "the network that ships learns in a second phase, of which {made} of {steps} gradient steps are \
+         made; finish the run with `ddn-train resume`, then export"
+    )]
+    Unfinished {
+        /// Gradient steps made.
+        made: u64,
+        /// Gradient steps of the whole phase.
+        steps: u64,
+    },
     /// A format cannot express this graph.
     #[error("{format} cannot express this graph: {reason}")]
     Unsupported {
@@ -121,7 +132,8 @@ impl ExportError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Engine { .. } | Self::Mismatch { .. } => 1,
-            Self::OnnxRuntimeMissing { .. }
+            Self::Unfinished { .. }
+            | Self::OnnxRuntimeMissing { .. }
             | Self::Unsupported { .. }
             | Self::Unknown { .. }
             | Self::Usage(_) => 2,

@@ -70,6 +70,14 @@ impl Trained for Source {
     #[allow(clippy::cast_possible_truncation)]
     fn freeze(&self) -> Result<Frozen, ExportError> {
         let (from, network) = (self.checkpoint.spec(), network(self.checkpoint.scheme())?);
+        let phase = self.checkpoint.second_phase();
+        let phase =
+            phase.map_err(|e| ExportError::Corrupt { what: "checkpoint".into(), reason: e.to_string() })?;
+        if let Some((made, steps)) = phase
+            && made < steps
+        {
+            return Err(ExportError::Unfinished { made, steps });
+        }
         let spec = AgentSpec {
             environment: from.name.clone(),
             n_agents: from.n_agents,

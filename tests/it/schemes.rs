@@ -3,11 +3,13 @@
 
 use std::path::Path;
 
-use ddn_export::job::{self, Job};
+use ddn_export::error::ExportError;
+use ddn_export::job::{self, Job, Trained};
 use ddn_export::source::Source;
 use ddn_export::verify::refuse;
 use ddn_trainer::checkpoint::store;
 use ddn_trainer::config::ExperimentConfig;
+use ddn_trainer::learner::mixer;
 use ddn_trainer::learner::scheme::REGISTRY;
 use ddn_trainer::metrics::progress::Progress;
 use ddn_trainer::metrics::{self, Record};
@@ -16,11 +18,15 @@ use ddn_trainer::train::{Outcome, Run};
 
 /// A few updates of a small team; where there is a second phase, a short one.
 pub(crate) fn config(scheme: &str) -> ExperimentConfig {
+    config_of(scheme, "qmix", 1200)
+}
+
+/// The same with another mixer, for `t_max` environment steps.
+fn config_of(scheme: &str, mixer: &str, t_max: u64) -> ExperimentConfig {
     let phase = if scheme == "ptde" { ", distill = { episodes = 11, updates = 7, rows = 50 }" } else { "" };
     let text = format!(
-        "t_max = 1200\n\
-         env = {{ kind = \"predator-prey\", rows = 5, cols = 5, predators = 3, prey = 2, episode_limit = 20 }}\n\
-         scheme = {{ kind = \"{scheme}\"{phase} }}\nmixer = {{ kind = \"qmix\" }}\nrollout = {{ envs = 4 }}\n\
+        "t_max = {t_max}\nenv = {{ kind = \"predator-prey\", rows = 5, cols = 5, predators = 3, prey = 2, episode_limit = 20 }}\n\
+         scheme = {{ kind = \"{scheme}\"{phase} }}\nmixer = {{ kind = \"{mixer}\" }}\nrollout = {{ envs = 4 }}\n\
          learner = {{ updates_per_episode = 0.25, target_interval = 20 }}\nreplay = {{ capacity = 10, batch = 8 }}\n\
          eval = {{ interval = 500, episodes = 3 }}\ncheckpoint = {{ interval = 400 }}\n"
     );
@@ -33,6 +39,37 @@ fn train(config: ExperimentConfig, dir: &Path) {
     assert_eq!(outcome, Outcome::Done);
 }
 
+/// Resumes a run, to stop at the first chance.
+fn stop_soon(dir: &Path) -> Outcome {
+    let signals = Signals::detached();
+    signals.request_stop(Stop::Terminate);
+    let outcome = Run::resume(dir).expect("it resumes").train(&signals, &Progress::hidden());
+    outcome.expect("it learns")
+}
+
+/// A run that is stopped at its first `most` chances and then left alone; gives back how often it was.
+fn train_in_pieces(config: ExperimentConfig, dir: &Path, most: usize) -> usize {
+    drop(Run::create(config, dir).expect("an empty folder"));
+    for stops in 0..most {
+        if stop_soon(dir) == Outcome::Done {
+            return stops;
+        }
+    }
+    let outcome = Run::resume(dir).expect("it resumes").train(&Signals::detached(), &Progress::hidden());
+    assert_eq!(outcome.expect("it learns"), Outcome::Done);
+    most
+}
+
+/// Two runs ended with the same checkpoint and the same metrics.
+fn same_bytes(what: &str, left: &Path, right: &Path) {
+    let files = |dir: &Path| store::newest(dir).expect("readable").expect("a finished run has one").1;
+    for ((name, left), (other, right)) in files(left).iter().zip(&files(right)) {
+        assert!(name == other && left == right, "{what}: {name} differs");
+    }
+    let log = |dir: &Path| std::fs::read(dir.join(metrics::METRICS)).expect("a log");
+    assert!(log(left) == log(right), "{what}: metrics differ");
+}
+
 fn last_record(dir: &Path) -> Record {
     metrics::read(&dir.join(metrics::METRICS)).expect("readable").pop().expect("a finished run was tested")
 }
@@ -42,13 +79,18 @@ pub(crate) fn verify(scheme: &str, engines: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = folder.path().join("run");
     train(config(scheme), &dir);
+    export(scheme, &dir, engines);
+}
+
+/// Has what ships of a run replayed by `engines`.
+fn export(scheme: &str, dir: &Path, engines: &[&str]) {
     let job = Job {
         formats: vec!["safetensors".into(), "onnx".into()],
         engines: engines.iter().map(|&engine| engine.to_owned()).collect(),
         episodes: 6,
         record: 0,
     };
-    let outcome = job::run(&job, &Source::open(&dir).expect("a run"))
+    let outcome = job::run(&job, &Source::open(dir).expect("a run"))
         .unwrap_or_else(|error| panic!("{scheme}: {error}"));
     refuse(&outcome.reports).unwrap_or_else(|error| panic!("{scheme}: {error}"));
     assert_eq!(outcome.reports.len(), engines.len() - 1, "all but the reference");
@@ -68,28 +110,49 @@ fn every_scheme_stopped_at_every_chance_ends_with_the_same_bytes() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (straight, dir) = (folder.path().join("straight"), folder.path().join("stopped"));
         train(config(scheme.name), &straight);
-        drop(Run::create(config(scheme.name), &dir).expect("an empty folder"));
-        let mut stops = 0;
-        loop {
-            let signals = Signals::detached();
-            signals.request_stop(Stop::Terminate);
-            let outcome = Run::resume(&dir).expect("it resumes").train(&signals, &Progress::hidden());
-            match outcome.expect("it learns") {
-                Outcome::Done => break,
-                Outcome::Stopped(_) => stops += 1,
-            }
-        }
+        let stops = train_in_pieces(config(scheme.name), &dir, usize::MAX);
         // A run that is done stays as it is.
         let again = Run::resume(&dir).expect("it resumes").train(&Signals::detached(), &Progress::hidden());
         assert_eq!(again.expect("nothing is left to do"), Outcome::Done);
         assert!(stops > 10, "{}: it was stopped only {stops} times", scheme.name);
-        let files = |dir: &Path| store::newest(dir).expect("readable").expect("a finished run has one").1;
-        for ((name, left), (other, right)) in files(&straight).iter().zip(&files(&dir)) {
-            assert!(name == other && left == right, "{}: {name} differs", scheme.name);
-        }
-        let log = |dir: &Path| std::fs::read(dir.join(metrics::METRICS)).expect("a log");
-        assert!(log(&straight) == log(&dir), "{}: metrics differ", scheme.name);
+        same_bytes(scheme.name, &straight, &dir);
     }
+}
+
+#[test]
+fn every_pair_of_scheme_and_mixer_trains_resumes_exactly_and_ships() {
+    for scheme in REGISTRY {
+        for mixer in mixer::REGISTRY {
+            let what = format!("{} on {}", scheme.name, mixer.name);
+            let config = || config_of(scheme.name, mixer.name, 600);
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let (straight, dir) = (folder.path().join("straight"), folder.path().join("stopped"));
+            train(config(), &straight);
+            assert_eq!(train_in_pieces(config(), &dir, 2), 2, "{what}");
+            same_bytes(&what, &straight, &dir);
+            let updates = last_record(&dir).update;
+            assert!(updates > 2, "{what}: {updates} updates");
+            export(&what, &dir, &["candle", "runtime"]);
+        }
+    }
+}
+
+#[test]
+fn a_student_of_a_second_phase_is_not_shipped_before_it_has_learned() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = folder.path().join("run");
+    drop(Run::create(config("ptde"), &dir).expect("an empty folder"));
+    let mut refused = Vec::new();
+    while stop_soon(&dir) != Outcome::Done {
+        match Source::open(&dir).expect("a run").freeze() {
+            Err(ExportError::Unfinished { made, steps: 7 }) => refused.push(made),
+            Err(other) => panic!("{other}"),
+            // Stopped once more between the last gradient step and the end.
+            Ok(_) => assert_eq!(refused.last(), Some(&6)),
+        }
+    }
+    assert!(refused.contains(&0) && refused.contains(&6), "{refused:?}");
+    Source::open(&dir).expect("a run").freeze().expect("now it has learned");
 }
 
 #[test]

@@ -76,6 +76,17 @@ impl Checkpoint {
         Ok(scheme)
     }
 
+    /// Gradient steps that the network that ships has made and must make in its scheme's second phase;
+    /// `None` where it learns with the others.
+    ///
+    /// # Errors
+    /// If the networks cannot be built.
+    pub fn second_phase(&self) -> Result<Option<(u64, u64)>, TrainError> {
+        let counters = self.counters();
+        let made = counters.second_phase.map_or(0, |start| counters.update - start.update);
+        Ok(build_scheme(self.config())?.second_phase().map(|phase| (made, phase.updates)))
+    }
+
     /// `count` environments of the experiment.
     ///
     /// # Errors
