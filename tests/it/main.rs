@@ -1,5 +1,6 @@
 //! Contracts between the crates.
 
+mod combat_oracle;
 mod determinism;
 mod firmware;
 mod learning;

@@ -16,6 +16,7 @@ mod config;
 mod formation;
 mod observe;
 mod plane;
+mod playback;
 mod program;
 mod render;
 mod reward;
@@ -37,6 +38,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::config::{CombatConfig, RuleSet};
 use self::plane::vector;
+pub use self::playback::{Played, UnitState};
 pub use self::rules::{Figures, Rules};
 use self::scenario::Scenario;
 use self::world::{Order, World};
@@ -175,6 +177,26 @@ impl Combat {
         self.world.units[me].order = order;
     }
 
+    /// Everything of a step before its ticks.
+    fn begin(&mut self, actions: &[usize]) -> Result<(), EnvError> {
+        if self.phase != Phase::Running {
+            return Err(EnvError::NotRunning);
+        }
+        if actions.len() != self.n_agents {
+            return Err(EnvError::Actions { want: self.n_agents, got: actions.len() });
+        }
+        let forbidden = actions.iter().enumerate().find(|&(agent, &action)| !self.may(agent, action));
+        if let Some((agent, &action)) = forbidden {
+            return Err(EnvError::Unavailable { agent, action });
+        }
+        for (agent, &action) in actions.iter().enumerate() {
+            self.command(agent, action);
+            self.last_actions[agent] = Some(action);
+        }
+        self.note_strength();
+        Ok(())
+    }
+
     /// The units in play, in a fresh random order.
     fn shuffle_turns(&mut self) {
         self.turns.clear();
@@ -200,26 +222,12 @@ impl Env for Combat {
     }
 
     fn step(&mut self, actions: &[usize], frame: &mut Frame) -> Result<Step, EnvError> {
-        if self.phase != Phase::Running {
-            return Err(EnvError::NotRunning);
-        }
-        if actions.len() != self.n_agents {
-            return Err(EnvError::Actions { want: self.n_agents, got: actions.len() });
-        }
-        let forbidden = actions.iter().enumerate().find(|&(agent, &action)| !self.may(agent, action));
-        if let Some((agent, &action)) = forbidden {
-            return Err(EnvError::Unavailable { agent, action });
-        }
-        for (agent, &action) in actions.iter().enumerate() {
-            self.command(agent, action);
-            self.last_actions[agent] = Some(action);
-        }
-        self.note_strength();
+        self.begin(actions)?;
         for _ in 0..TICKS {
             self.shuffle_turns();
             self.world.tick(&self.turns, &mut self.rng);
         }
-        let step = self.conclude();
+        let (_, step) = self.conclude();
         self.observe(frame);
         Ok(step)
     }

@@ -40,7 +40,7 @@ impl Combat {
     }
 
     /// Writes every buffer of `frame`, whatever it held.
-    pub(super) fn observe(&self, frame: &mut Frame) {
+    pub fn observe(&self, frame: &mut Frame) {
         fill(&mut frame.obs, self.n_agents * self.spec.obs_dim, 0.0);
         fill(&mut frame.teacher, self.n_agents * self.spec.teacher_dim, 0.0);
         fill(&mut frame.state, self.spec.state_dim, 0.0);

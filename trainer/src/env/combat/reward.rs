@@ -12,8 +12,8 @@ impl Combat {
         self.world.harvest = Default::default();
     }
 
-    /// Reward and end of the step that has been played.
-    pub(super) fn conclude(&mut self) -> Step {
+    /// Reward and end of the step that has been played; the reward also before it is rounded.
+    pub(super) fn conclude(&mut self) -> (f64, Step) {
         self.t += 1;
         let (win, defeat) = self.outcome();
         let at_limit = self.t >= self.spec.episode_limit;
@@ -40,7 +40,7 @@ impl Combat {
         if self.config.reward_scale {
             reward *= self.config.reward_scale_rate / self.max_reward;
         }
-        Step { reward: reward as f32, end, won: end.map(|_| self.won) }
+        (reward, Step { reward: reward as f32, end, won: end.map(|_| self.won) })
     }
 
     /// Whether the enemies are beaten, and whether the agents are.

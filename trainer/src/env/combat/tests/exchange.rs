@@ -285,7 +285,7 @@ fn nobody_wins_where_both_fall_at_once() {
         unit.hp = 0.0;
     }
     ticks(&mut game, 1);
-    let played = game.conclude();
+    let played = game.conclude().1;
     assert_eq!((played.end, played.won), (Some(End::Terminated), Some(false)));
 }
 

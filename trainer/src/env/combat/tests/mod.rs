@@ -3,7 +3,6 @@
 mod contract;
 mod exchange;
 mod play;
-mod replay;
 
 use super::rules::Rules;
 use super::scenario::Scenario;
@@ -41,5 +40,5 @@ fn step(game: &mut Combat, actions: &[usize]) -> crate::env::Step {
     }
     game.note_strength();
     ticks(game, TICKS);
-    game.conclude()
+    game.conclude().1
 }

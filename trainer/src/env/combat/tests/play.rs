@@ -100,7 +100,7 @@ fn wins_of_the_closest(map: &str, episodes: u64) -> usize {
                 game.shuffle_turns();
                 game.world.tick(&game.turns, &mut game.rng);
             }
-            if let Some(won) = game.conclude().won {
+            if let Some(won) = game.conclude().1.won {
                 wins += usize::from(won);
                 break;
             }
