@@ -153,6 +153,12 @@ impl UnitType {
         if let Some((key, value, least, most)) = within.iter().find(out) {
             return Some(format!("{key} is {value}; give {least} to {most}"));
         }
+        // What others are divided by.
+        let parts =
+            [("shield", self.shield), ("cooldown", self.cooldown), ("max_cooldown", self.max_cooldown)];
+        if let Some((key, value)) = parts.iter().find(|(_, value)| *value > 0.0 && *value < 1e-3) {
+            return Some(format!("{key} is {value}; give 0, or 0.001 and more"));
+        }
         let odd = self.bonus.values().find(|bonus| !(0.0..=1e6).contains(*bonus));
         odd.map(|bonus| format!("bonus is {bonus}; give 0 to 1000000"))
     }

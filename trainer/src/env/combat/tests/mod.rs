@@ -2,6 +2,7 @@
 
 mod contract;
 mod exchange;
+mod hostile;
 mod play;
 
 use super::rules::Rules;
