@@ -18,7 +18,8 @@ fn config() -> ExperimentConfig {
 
 /// The final checkpoint and the metrics.
 fn result(dir: &Path) -> (Files, Vec<u8>) {
-    let (_, files) = store::newest(dir).expect("readable").expect("a finished run has one");
+    let newest = store::newest(dir).expect("readable").expect("a finished run has one");
+    let files = store::open(&newest).expect("readable");
     (files, std::fs::read(dir.join("metrics.jsonl")).expect("a finished run has metrics"))
 }
 

@@ -62,7 +62,10 @@ fn train_in_pieces(config: ExperimentConfig, dir: &Path, most: usize) -> usize {
 
 /// Two runs ended with the same checkpoint and the same metrics.
 fn same_bytes(what: &str, left: &Path, right: &Path) {
-    let files = |dir: &Path| store::newest(dir).expect("readable").expect("a finished run has one").1;
+    let files = |dir: &Path| {
+        store::open(&store::newest(dir).expect("readable").expect("a finished run has one"))
+            .expect("readable")
+    };
     for ((name, left), (other, right)) in files(left).iter().zip(&files(right)) {
         assert!(name == other && left == right, "{what}: {name} differs");
     }

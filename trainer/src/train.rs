@@ -129,14 +129,14 @@ impl Run {
         }
         let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
         let store = Store::open(dir, saved.checkpoint.keep)?;
-        let Some((path, files)) = store.newest()? else {
+        let Some(path) = store.newest()? else {
             for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
                 store.remove_file(log)?;
             }
             let built = (build_scheme(&saved)?, build_envs(&saved, saved.rollout.envs)?);
             return Self::begin(saved, built, store);
         };
-        let state = State::from_files(&path, &files)?;
+        let state = State::read(&path)?;
         saved.must_be(&state.config)?;
         let mut scheme = build_scheme(&state.config)?;
         state.restore(&mut *scheme)?;
@@ -300,7 +300,7 @@ impl Run {
     fn save(&mut self) -> Result<(), TrainError> {
         self.counters.positions = self.recorder.positions()?;
         let state = State::of_scheme(&self.config, &self.spec, &self.counters, &*self.scheme, &self.replay)?;
-        self.store.save(self.counters.update, &state.to_files()?, self.counters.best_update)?;
+        self.store.save(self.counters.update, state.files(), self.counters.best_update)?;
         Ok(())
     }
 

@@ -27,13 +27,9 @@ impl Checkpoint {
     /// If there is none, or it is damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let is_checkpoint = path.join(store::MANIFEST).exists();
-        let files = if is_checkpoint {
-            store::open(path)?
-        } else {
-            let newest = store::newest(path)?;
-            newest.ok_or_else(|| CheckpointError::content(path, "holds no checkpoint of a run"))?.1
-        };
-        Ok(Self { state: State::from_files(path, &files)? })
+        let path = if is_checkpoint { Some(path.to_owned()) } else { store::newest(path)? }
+            .ok_or_else(|| CheckpointError::content(path, "holds no checkpoint of a run"))?;
+        Ok(Self { state: State::read(&path)? })
     }
 
     /// The resolved experiment.

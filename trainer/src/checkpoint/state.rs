@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::store::Files;
+use super::store;
 use crate::config::ExperimentConfig;
 use crate::env::EnvSpec;
 use crate::error::{CheckpointError, During, TrainError};
@@ -15,8 +16,12 @@ use crate::metrics::Positions;
 use crate::nn::params::Values;
 use crate::replay::{Episode, PackedRows, ReplayBuffer};
 
-/// The teacher views of the replay's episodes, of a scheme that looks at them.
-const TEACHER: &str = "replay.teacher.bin";
+/// First part of the names of the files with the replay's episodes.
+const EPISODES: &str = "replay.";
+/// And of those with their teacher views, of a scheme that looks at them.
+const VIEWS: &str = "teacher.";
+/// Episodes are added to a file of the replay until they take as many bytes in memory.
+const FILE_BYTES: usize = 32 << 20;
 
 /// Where a run stands.
 ///
@@ -78,7 +83,7 @@ pub struct State {
     /// Optimisers by name: steps and moments.
     pub optimisers: BTreeMap<String, (u64, Values)>,
     /// Oldest first.
-    pub replay: Vec<Episode>,
+    pub replay: Vec<Arc<Episode>>,
 }
 
 impl State {
@@ -102,7 +107,7 @@ impl State {
             optimisers.insert(name.to_owned(), optimiser.state().during("reading an optimiser")?);
         }
         let (config, spec, counters) = (config.clone(), spec.clone(), counters.clone());
-        Ok(Self { config, spec, counters, params, optimisers, replay: replay.iter().cloned().collect() })
+        Ok(Self { config, spec, counters, params, optimisers, replay: replay.shared().cloned().collect() })
     }
 
     /// Puts parameters and optimisers back into a scheme of the same config.
@@ -124,104 +129,124 @@ impl State {
         Ok(())
     }
 
-    /// The files of a checkpoint; equal states give equal bytes.
+    /// The files of a checkpoint, made one at a time; equal states give equal bytes.
     ///
     /// # Errors
     /// If something cannot be encoded.
-    pub fn to_files(&self) -> Result<Files, TrainError> {
-        let content = |error: &dyn std::fmt::Display| {
-            CheckpointError::content(Path::new("checkpoint"), error.to_string())
-        };
-        let json = |value: &dyn erased::Json| value.json().map_err(|error| content(&error));
+    pub fn files(&self) -> impl Iterator<Item = Result<(String, Vec<u8>), CheckpointError>> {
+        self.small_files().into_iter().chain(self.replay_files())
+    }
+
+    fn small_files(&self) -> Vec<Result<(String, Vec<u8>), CheckpointError>> {
+        let config = self.config.to_text().map_err(|error| unfit(&error)).map(String::into_bytes);
         let mut files = vec![
-            ("config.toml".to_owned(), self.config.to_text()?.into_bytes()),
-            ("spec.json".to_owned(), json(&self.spec)?),
-            ("counters.json".to_owned(), json(&self.counters)?),
+            ("config.toml".to_owned(), config),
+            ("spec.json".to_owned(), json(&self.spec)),
+            ("counters.json".to_owned(), json(&self.counters)),
         ];
         for (name, values) in &self.params {
-            files.push((
-                format!("params.{name}.safetensors"),
-                encode(values).map_err(|error| content(&error))?,
-            ));
+            files.push((format!("params.{name}.safetensors"), encode(values).map_err(|error| unfit(&error))));
         }
         for (name, (steps, values)) in &self.optimisers {
             let mut values = values.clone();
             // Two floats of 24 bits each hold the count exactly.
             let halves = vec![(steps >> 24) as f32, (steps & 0xff_ffff) as f32];
             values.insert("steps".into(), (vec![2], halves));
-            files.push((
-                format!("optimiser.{name}.safetensors"),
-                encode(&values).map_err(|error| content(&error))?,
-            ));
+            let bytes = encode(&values).map_err(|error| unfit(&error));
+            files.push((format!("optimiser.{name}.safetensors"), bytes));
         }
-        let replay = postcard::to_stdvec(&self.replay).map_err(|error| content(&error))?;
-        files.push(("replay.bin".to_owned(), replay));
-        if self.replay.iter().any(|episode| episode.teacher.is_some()) {
-            let views: Vec<_> = self.replay.iter().map(|episode| &episode.teacher).collect();
-            files.push((TEACHER.to_owned(), postcard::to_stdvec(&views).map_err(|error| content(&error))?));
-        }
-        Ok(files)
+        files.into_iter().map(|(name, bytes)| Ok((name, bytes?))).collect()
     }
 
-    /// Reads the files of a checkpoint; `path` names it in messages.
+    /// The replay in files of about [`FILE_BYTES`], then the teacher views of the same episodes.
+    fn replay_files(&self) -> impl Iterator<Item = Result<(String, Vec<u8>), CheckpointError>> {
+        let mut parts: Vec<&[Arc<Episode>]> = Vec::new();
+        let (mut rest, mut bytes) = (self.replay.as_slice(), 0);
+        while let Some(length) = rest.iter().position(|episode| {
+            bytes += episode.bytes();
+            bytes >= FILE_BYTES
+        }) {
+            let (part, others) = rest.split_at(length + 1);
+            parts.push(part);
+            (rest, bytes) = (others, 0);
+        }
+        if !rest.is_empty() || parts.is_empty() {
+            parts.push(rest);
+        }
+        let has_views = self.replay.iter().any(|episode| episode.teacher.is_some());
+        let views = if has_views { parts.clone() } else { Vec::new() };
+        let named = |stem: &str, index: usize| format!("{stem}{index:05}.bin");
+        let episodes = parts.into_iter().enumerate().map(move |(index, part)| {
+            let episodes: Vec<&Episode> = part.iter().map(|episode| &**episode).collect();
+            Ok((named(EPISODES, index), postcard::to_stdvec(&episodes).map_err(|error| unfit(&error))?))
+        });
+        let views = views.into_iter().enumerate().map(move |(index, part)| {
+            let views: Vec<&Option<PackedRows>> = part.iter().map(|episode| &episode.teacher).collect();
+            Ok((named(VIEWS, index), postcard::to_stdvec(&views).map_err(|error| unfit(&error))?))
+        });
+        episodes.chain(views)
+    }
+
+    /// Reads the checkpoint at `path`, a file at a time.
     ///
     /// # Errors
     /// Names the file that is missing or wrong.
-    pub fn from_files(path: &Path, files: &Files) -> Result<Self, CheckpointError> {
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let wrong = |name: &str, error: &dyn std::fmt::Display| {
             CheckpointError::content(path, format!("{name}: {error}"))
         };
-        let file = |name: &str| {
-            let found = files.iter().find(|(found, _)| found == name);
-            found.map(|(_, bytes)| bytes.as_slice()).ok_or_else(|| wrong(name, &"is missing"))
-        };
-        let text = std::str::from_utf8(file("config.toml")?).map_err(|error| wrong("config.toml", &error))?;
-        let config = ExperimentConfig::from_text(text, "config.toml", &[])
-            .map_err(|error| wrong("config.toml", &error))?;
-        let spec = serde_json::from_slice(file("spec.json")?).map_err(|error| wrong("spec.json", &error))?;
+        let mut texts = BTreeMap::new();
+        let (mut params, mut optimisers) = (BTreeMap::new(), BTreeMap::new());
+        let (mut episodes, mut views): (Vec<Episode>, Vec<Option<PackedRows>>) = Default::default();
+        store::for_each(path, |name, bytes| {
+            if let Some(stem) = name.strip_suffix(".safetensors") {
+                let mut values = decode(&bytes).map_err(|error| wrong(name, &error))?;
+                if let Some(set) = stem.strip_prefix("params.") {
+                    params.insert(set.to_owned(), values);
+                } else if let Some(optimiser) = stem.strip_prefix("optimiser.") {
+                    let (_, halves) =
+                        values.remove("steps").ok_or_else(|| wrong(name, &"lacks its step count"))?;
+                    let [high, low] = halves[..] else {
+                        return Err(wrong(name, &"has a damaged step count"));
+                    };
+                    optimisers.insert(optimiser.to_owned(), (((high as u64) << 24) + low as u64, values));
+                }
+            } else if name.starts_with(EPISODES) {
+                let part: Vec<Episode> = postcard::from_bytes(&bytes).map_err(|error| wrong(name, &error))?;
+                episodes.extend(part);
+            } else if name.starts_with(VIEWS) {
+                let part: Vec<_> = postcard::from_bytes(&bytes).map_err(|error| wrong(name, &error))?;
+                views.extend(part);
+            } else {
+                texts.insert(name.to_owned(), bytes);
+            }
+            Ok(())
+        })?;
+        let text = |name: &str| texts.get(name).map(Vec::as_slice).ok_or_else(|| wrong(name, &"is missing"));
+        let config = "config.toml";
+        let config =
+            std::str::from_utf8(text(config)?).map_err(|error| wrong(config, &error)).and_then(|text| {
+                ExperimentConfig::from_text(text, config, &[]).map_err(|error| wrong(config, &error))
+            })?;
+        let spec = serde_json::from_slice(text("spec.json")?).map_err(|error| wrong("spec.json", &error))?;
         let counters =
-            serde_json::from_slice(file("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
-        let mut replay: Vec<Episode> =
-            postcard::from_bytes(file("replay.bin")?).map_err(|error| wrong("replay.bin", &error))?;
-        if let Ok(bytes) = file(TEACHER) {
-            let views: Vec<Option<PackedRows>> =
-                postcard::from_bytes(bytes).map_err(|error| wrong(TEACHER, &error))?;
-            if views.len() != replay.len() {
-                return Err(wrong(TEACHER, &"is of another replay"));
-            }
-            for (episode, view) in replay.iter_mut().zip(views) {
-                episode.teacher = view;
-            }
+            serde_json::from_slice(text("counters.json")?).map_err(|error| wrong("counters.json", &error))?;
+        if !views.is_empty() && views.len() != episodes.len() {
+            return Err(wrong(VIEWS, &"is of another replay"));
         }
-        let mut params = BTreeMap::new();
-        let mut optimisers = BTreeMap::new();
-        for (name, bytes) in files {
-            let Some(stem) = name.strip_suffix(".safetensors") else { continue };
-            let mut values = decode(bytes).map_err(|error| wrong(name, &error))?;
-            if let Some(set) = stem.strip_prefix("params.") {
-                params.insert(set.to_owned(), values);
-            } else if let Some(optimiser) = stem.strip_prefix("optimiser.") {
-                let (_, halves) =
-                    values.remove("steps").ok_or_else(|| wrong(name, &"lacks its step count"))?;
-                let [high, low] = halves[..] else { return Err(wrong(name, &"has a damaged step count")) };
-                optimisers.insert(optimiser.to_owned(), (((high as u64) << 24) + low as u64, values));
-            }
-        }
+        episodes.iter_mut().zip(views).for_each(|(episode, view)| episode.teacher = view);
+        let replay = episodes.into_iter().map(Arc::new).collect();
         Ok(Self { config, spec, counters, params, optimisers, replay })
     }
 }
 
-/// JSON of anything, behind one object-safe method.
-mod erased {
-    pub(super) trait Json {
-        fn json(&self) -> serde_json::Result<Vec<u8>>;
-    }
+/// What cannot become a file.
+fn unfit(error: &dyn std::fmt::Display) -> CheckpointError {
+    CheckpointError::content(Path::new("checkpoint"), error.to_string())
+}
 
-    impl<T: serde::Serialize> Json for T {
-        fn json(&self) -> serde_json::Result<Vec<u8>> {
-            serde_json::to_vec_pretty(self)
-        }
-    }
+fn json(value: &impl Serialize) -> Result<Vec<u8>, CheckpointError> {
+    serde_json::to_vec_pretty(value).map_err(|error| unfit(&error))
 }
 
 /// As a safetensors file without metadata, whose writer orders tensors by name: equal values give

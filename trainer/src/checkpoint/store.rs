@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::error::CheckpointError;
 
 /// Version of the layout described above.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Name of the manifest inside a checkpoint.
 pub const MANIFEST: &str = "MANIFEST.json";
@@ -56,18 +56,6 @@ struct Entry {
 }
 
 impl Manifest {
-    fn of(update: u64, files: &[(String, Vec<u8>)]) -> Result<Self> {
-        let mut entries = BTreeMap::new();
-        for (name, bytes) in files {
-            check_name(name)?;
-            let entry = Entry { bytes: bytes.len() as u64, sha256: sha256(bytes) };
-            if entries.insert(name.clone(), entry).is_some() {
-                return Err(CheckpointError::Name { name: name.clone(), reason: "it is given twice" });
-            }
-        }
-        Ok(Self { format: FORMAT, update, files: entries })
-    }
-
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers always serialise");
         bytes.push(b'\n');
@@ -134,6 +122,19 @@ fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// # Errors
 /// If a file is missing, or any byte differs from what was saved.
 pub fn open(path: &Path) -> Result<Files> {
+    let mut files = Vec::new();
+    for_each(path, |name, bytes| {
+        files.push((name.to_owned(), bytes));
+        Ok(())
+    })?;
+    Ok(files)
+}
+
+/// Hands `each` the files of the checkpoint at `path`, one at a time, in the order of their names.
+///
+/// # Errors
+/// As [`open`], or the first error of `each`.
+pub fn for_each(path: &Path, mut each: impl FnMut(&str, Vec<u8>) -> Result<()>) -> Result<()> {
     let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
     let read = |name: &str, limit: Option<u64>| -> Result<Vec<u8>> {
         let file_path = path.join(name);
@@ -168,7 +169,6 @@ pub fn open(path: &Path) -> Result<Files> {
         return Err(damaged(format!("{MANIFEST} is that of update {}", manifest.update)));
     }
 
-    let mut files = Vec::new();
     for (name, entry) in &manifest.files {
         check_name(name).map_err(|error| damaged(error.to_string()))?;
         let bytes = read(name, Some(entry.bytes))?;
@@ -180,12 +180,17 @@ pub fn open(path: &Path) -> Result<Files> {
         if sha256(&bytes) != entry.sha256 {
             return Err(damaged(format!("the SHA-256 of {name} is not the recorded one")));
         }
-        files.push((name.clone(), bytes));
+        each(name, bytes)?;
     }
-    Ok(files)
+    Ok(())
 }
 
-/// The newest valid checkpoint in `dir` and its files; `None` where there is no checkpoint at all.
+/// Whether the checkpoint at `path` is whole.
+fn verify(path: &Path) -> Result<()> {
+    for_each(path, |_, _| Ok(()))
+}
+
+/// The newest valid checkpoint in `dir`; `None` where there is no checkpoint at all.
 ///
 /// A damaged one is passed over with a warning. One that a killed process put aside, to replace it,
 /// counts until the next process tidies up.
@@ -193,7 +198,7 @@ pub fn open(path: &Path) -> Result<Files> {
 /// # Errors
 /// If there are checkpoints but none is valid, one was written by a later release, or the file
 /// system fails.
-pub fn newest(dir: &Path) -> Result<Option<(PathBuf, Files)>> {
+pub fn newest(dir: &Path) -> Result<Option<PathBuf>> {
     if !dir.exists() {
         return Ok(None);
     }
@@ -204,8 +209,8 @@ pub fn newest(dir: &Path) -> Result<Option<(PathBuf, Files)>> {
     let (tried, mut first) = (all.len(), None);
     while let Some((_, name)) = all.pop() {
         let path = dir.join(name);
-        match open(&path) {
-            Ok(files) => return Ok(Some((path, files))),
+        match verify(&path) {
+            Ok(()) => return Ok(Some(path)),
             Err(CheckpointError::Damaged { path, reason }) => {
                 tracing::warn!("{} is damaged ({reason}): trying the one before it", path.display());
                 first.get_or_insert(reason);
@@ -374,11 +379,11 @@ impl Store {
     ///
     /// # Errors
     /// As there.
-    pub fn newest(&self) -> Result<Option<(PathBuf, Files)>> {
+    pub fn newest(&self) -> Result<Option<PathBuf>> {
         newest(&self.dir)
     }
 
-    /// Saves `files` as the checkpoint of `update`, marks that of update `best`, then removes those
+    /// Saves `files`, of which only one is in memory at a time, as the checkpoint of `update`, marks that of update `best`, then removes those
     /// that are no longer kept. Returns its path.
     ///
     /// A mark stays where it is for `None`, and where there is no checkpoint of update `best`.
@@ -387,19 +392,24 @@ impl Store {
     /// # Errors
     /// If the disk fails at any point, a name is unfit, or a valid checkpoint of a later update is
     /// there. The checkpoints that were valid before are then still there and valid.
-    pub fn save(&self, update: u64, files: &[(String, Vec<u8>)], best: Option<u64>) -> Result<PathBuf> {
-        let manifest = Manifest::of(update, files)?;
+    pub fn save(
+        &self,
+        update: u64,
+        files: impl Iterator<Item = Result<(String, Vec<u8>)>>,
+        best: Option<u64>,
+    ) -> Result<PathBuf> {
         let damaged = self.damaged_after(update)?;
         let path = self.dir.join(name(update));
-        if !self.holds(&path, &manifest) {
-            let temporary = self.temporary("save")?;
-            if let Err(error) = self.write(&temporary, &manifest, files) {
-                // Gives a full disk its room back; the error that matters is the first.
-                let _ = fs::remove_dir_all(&temporary);
-                return Err(error);
-            }
+        let temporary = self.temporary("save")?;
+        let manifest = self.write(&temporary, update, files).inspect_err(|_| {
+            // Gives a full disk its room back; the error that matters is the first.
+            let _ = fs::remove_dir_all(&temporary);
+        })?;
+        if self.holds(&path, &manifest) {
+            self.disk.remove(&temporary)?;
+        } else {
             self.put(&temporary, &path)?;
-            open(&path)?;
+            verify(&path)?;
         }
         if let Some(best) = best {
             self.mark_best(best)?;
@@ -437,16 +447,30 @@ impl Store {
     }
 
     fn holds(&self, path: &Path, manifest: &Manifest) -> bool {
-        fs::read(path.join(MANIFEST)).is_ok_and(|bytes| bytes == manifest.to_bytes()) && open(path).is_ok()
+        fs::read(path.join(MANIFEST)).is_ok_and(|bytes| bytes == manifest.to_bytes()) && verify(path).is_ok()
     }
 
-    fn write(&self, dir: &Path, manifest: &Manifest, files: &[(String, Vec<u8>)]) -> Result<()> {
+    fn write(
+        &self,
+        dir: &Path,
+        update: u64,
+        files: impl Iterator<Item = Result<(String, Vec<u8>)>>,
+    ) -> Result<Manifest> {
         self.disk.create_dir(dir)?;
-        for (name, bytes) in files {
-            self.disk.write(&dir.join(name), bytes)?;
+        let mut entries = BTreeMap::new();
+        for file in files {
+            let (name, bytes) = file?;
+            check_name(&name)?;
+            if entries.contains_key(&name) {
+                return Err(CheckpointError::Name { name, reason: "it is given twice" });
+            }
+            self.disk.write(&dir.join(&name), &bytes)?;
+            entries.insert(name, Entry { bytes: bytes.len() as u64, sha256: sha256(&bytes) });
         }
+        let manifest = Manifest { format: FORMAT, update, files: entries };
         self.disk.write(&dir.join(MANIFEST), &manifest.to_bytes())?;
-        self.disk.sync_dir(dir)
+        self.disk.sync_dir(dir)?;
+        Ok(manifest)
     }
 
     /// Renames `from` to `path`; what was there steps aside first and comes back if that fails.
@@ -469,8 +493,8 @@ impl Store {
     /// Later checkpoints, all of them damaged: the run resumed before them.
     fn damaged_after(&self, update: u64) -> Result<Vec<PathBuf>> {
         let later = list(&self.dir)?.into_iter().filter(|(other, _)| *other > update);
-        let check = |(_, path): (u64, PathBuf)| match open(&path) {
-            Ok(_) => Err(CheckpointError::Newer { path, update }),
+        let check = |(_, path): (u64, PathBuf)| match verify(&path) {
+            Ok(()) => Err(CheckpointError::Newer { path, update }),
             Err(CheckpointError::Damaged { .. }) => Ok(path),
             Err(error) => Err(error),
         };
@@ -510,7 +534,7 @@ impl Store {
             if is_temporary(&name) {
                 self.disk.remove(&path)?;
             } else if let Some(original) = replaced.map(|name| self.dir.join(name)) {
-                if open(&original).is_ok() {
+                if verify(&original).is_ok() {
                     self.disk.remove(&path)?;
                     continue;
                 }

@@ -6,6 +6,7 @@ mod packed;
 mod rows;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 pub use batch::{Batch, input_dim, push_input};
 pub use episode::Episode;
@@ -18,7 +19,7 @@ use crate::seed::Draw;
 #[derive(Clone, Debug, Default)]
 pub struct ReplayBuffer {
     capacity: usize,
-    episodes: VecDeque<Episode>,
+    episodes: VecDeque<Arc<Episode>>,
 }
 
 impl ReplayBuffer {
@@ -29,11 +30,11 @@ impl ReplayBuffer {
     }
 
     /// Adds one, dropping the oldest when full.
-    pub fn push(&mut self, episode: Episode) {
+    pub fn push(&mut self, episode: impl Into<Arc<Episode>>) {
         if self.episodes.len() == self.capacity {
             self.episodes.pop_front();
         }
-        self.episodes.push_back(episode);
+        self.episodes.push_back(episode.into());
     }
 
     /// Episodes held.
@@ -50,6 +51,11 @@ impl ReplayBuffer {
 
     /// Oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Episode> {
+        self.episodes.iter().map(|episode| &**episode)
+    }
+
+    /// Oldest first, to be kept by others as well.
+    pub fn shared(&self) -> impl Iterator<Item = &Arc<Episode>> {
         self.episodes.iter()
     }
 
@@ -70,6 +76,6 @@ impl ReplayBuffer {
             let index = rng.below(last + 1);
             chosen.push(if chosen.contains(&index) { last } else { index });
         }
-        Some(chosen.into_iter().map(|index| &self.episodes[index]).collect())
+        Some(chosen.into_iter().map(|index| &*self.episodes[index]).collect())
     }
 }

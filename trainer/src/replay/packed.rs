@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Rows of equal width: one bit per number, or one gap per 1, while all are 0 or 1; floats otherwise.
+/// Rows of equal width: one bit per number, or one gap per 1, while all are 0 or 1; otherwise two bits
+/// per number, and the numbers that are neither.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PackedRows {
     width: usize,
@@ -13,8 +14,49 @@ pub struct PackedRows {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Packed {
     Bits(Vec<u8>),
-    Floats(Vec<f32>),
+    Mixed(Mixed),
     Gaps(Gaps),
+}
+
+/// Bits of the ones and bits of the other numbers that are not zero, a byte of each in turn; and these
+/// numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Mixed {
+    /// Where each row ends in `others`.
+    ends: Vec<u32>,
+    bits: Vec<[u8; 2]>,
+    others: Vec<f32>,
+}
+
+impl Mixed {
+    fn push(&mut self, row: &[f32]) {
+        for numbers in row.chunks(8) {
+            let mut bits = [0, 0];
+            for (i, &number) in numbers.iter().enumerate().filter(|(_, number)| **number != 0.0) {
+                let is_other = number.to_bits() != 1.0_f32.to_bits();
+                bits[usize::from(is_other)] |= 1 << i;
+                if is_other {
+                    self.others.push(number);
+                }
+            }
+            self.bits.push(bits);
+        }
+        self.ends.push(self.others.len() as u32);
+    }
+
+    fn for_each(&self, row: usize, stride: usize, mut each: impl FnMut(usize, f32)) {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
+        let mut others = self.others[start..].iter();
+        for (index, &[ones, rest]) in self.bits[row * stride..][..stride].iter().enumerate() {
+            let mut left = ones | rest;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                let other = if rest >> bit & 1 == 1 { others.next() } else { None };
+                each(index * 8 + bit as usize, other.copied().unwrap_or(1.0));
+                left &= left - 1;
+            }
+        }
+    }
 }
 
 /// Where the ones of each row are: how many columns lie before each, in 7 bits per byte.
@@ -72,19 +114,21 @@ impl PackedRows {
     pub fn push(&mut self, row: &[f32]) {
         debug_assert_eq!(row.len(), self.width);
         let is_bit = |value: &f32| value.to_bits() == 0 || value.to_bits() == 1.0_f32.to_bits();
-        if !matches!(self.data, Packed::Floats(_)) && !row.iter().all(is_bit) {
-            let mut dense = vec![0.0; self.rows * self.width];
-            for (index, row) in dense.chunks_exact_mut(self.width.max(1)).enumerate() {
-                self.for_each(index, |column, value| row[column] = value);
+        if !matches!(self.data, Packed::Mixed(_)) && !row.iter().all(is_bit) {
+            let mut mixed = Mixed::default();
+            for index in 0..self.rows {
+                let mut dense = vec![0.0; self.width];
+                self.for_each(index, |column, value| dense[column] = value);
+                mixed.push(&dense);
             }
-            self.data = Packed::Floats(dense);
+            self.data = Packed::Mixed(mixed);
         }
         self.rows += 1;
         match &mut self.data {
             Packed::Bits(bits) => bits.extend(row.chunks(8).map(|byte| {
                 byte.iter().enumerate().fold(0, |bits, (i, &value)| bits | (u8::from(value != 0.0) << i))
             })),
-            Packed::Floats(floats) => floats.extend_from_slice(row),
+            Packed::Mixed(mixed) => mixed.push(row),
             Packed::Gaps(gaps) => gaps.push(row),
         }
     }
@@ -109,13 +153,7 @@ impl PackedRows {
                 }
             }
             Packed::Gaps(gaps) => gaps.for_each(row, |column| each(column, 1.0)),
-            Packed::Floats(floats) => {
-                for (column, &value) in floats[row * self.width..][..self.width].iter().enumerate() {
-                    if value != 0.0 {
-                        each(column, value);
-                    }
-                }
-            }
+            Packed::Mixed(mixed) => mixed.for_each(row, self.width.div_ceil(8), each),
         }
     }
 
@@ -124,7 +162,9 @@ impl PackedRows {
     pub fn bytes(&self) -> usize {
         match &self.data {
             Packed::Bits(bits) => bits.len(),
-            Packed::Floats(floats) => floats.len() * size_of::<f32>(),
+            Packed::Mixed(mixed) => {
+                mixed.bits.len() * 2 + (mixed.others.len() + mixed.ends.len()) * size_of::<f32>()
+            }
             Packed::Gaps(gaps) => gaps.ends.len() * size_of::<u32>() + gaps.bytes.len(),
         }
     }
@@ -142,14 +182,18 @@ mod tests {
 
     #[test]
     fn rows_come_back_as_they_went_in_also_after_the_first_fraction() {
-        let given = [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.5, -2.0, 0.0], [1.0, 1.0, 1.0]];
-        for mut rows in [PackedRows::new(3), PackedRows::rare(3)] {
+        let mut given = vec![[0.0; 19]; 5];
+        (given[1][2], given[1][18], given[3][0], given[4][17]) = (1.0, 1.0, -2.5, 1.0);
+        given[2] = std::array::from_fn(|column| column as f32 / 4.0);
+        for mut rows in [PackedRows::new(19), PackedRows::rare(19)] {
             for row in &given {
                 rows.push(row);
             }
             for (index, want) in given.iter().enumerate() {
-                assert_eq!(row(&rows, index, 3), want);
+                assert_eq!(row(&rows, index, 19), want);
             }
+            // Three bytes of two bits a number, where the row ends, and 17 and 1 numbers.
+            assert_eq!(rows.bytes(), 5 * (6 + 4) + 4 * (17 + 1));
         }
     }
 
