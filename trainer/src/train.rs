@@ -12,7 +12,7 @@ use crate::checkpoint::store::Store;
 use crate::checkpoint::{Counters, State};
 use crate::config::ExperimentConfig;
 use crate::env::{self, Env, EnvSpec};
-use crate::error::{ConfigError, During, LearnError, TrainError};
+use crate::error::{ConfigError, During, EnvError, LearnError, TrainError};
 use crate::eval;
 use crate::learner::scheme::{self, Scheme, Setting};
 use crate::learner::td::TdConfig;
@@ -63,7 +63,15 @@ pub fn build_scheme_as(
 /// # Errors
 /// If the environment cannot be built.
 pub fn build_envs(config: &ExperimentConfig, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
-    (0..count).map(|_| Ok(env::build(&config.env)?)).collect()
+    let envs = (0..count).map(|_| env::build(&config.env)).collect::<Result<Vec<_>, _>>()?;
+    // The replay keeps an action in 16 bits.
+    let many = envs.iter().map(|env| env.spec().n_actions()).find(|&actions| actions > 1 << 16);
+    match many {
+        Some(actions) => {
+            Err(EnvError::Contract(format!("{actions} actions; an agent has at most 65536")).into())
+        }
+        None => Ok(envs),
+    }
 }
 
 /// One training run and its directory.
@@ -138,9 +146,9 @@ impl Run {
         };
         let state = State::read(&path)?;
         saved.must_be(&state.config)?;
+        let envs = state.envs(state.config.rollout.envs)?;
         let mut scheme = build_scheme(&state.config)?;
         state.restore(&mut *scheme)?;
-        let envs = build_envs(&state.config, state.config.rollout.envs)?;
         // A second phase may need more room than the first.
         let more = state.counters.second_phase.and(scheme.second_phase());
         let room = more.map_or(0, |phase| phase.episodes as usize).max(state.config.replay.capacity);

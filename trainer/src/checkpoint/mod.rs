@@ -67,6 +67,8 @@ impl Checkpoint {
     /// # Errors
     /// If the values do not fit the networks.
     pub fn scheme_built(&self) -> Result<Box<dyn Scheme>, TrainError> {
+        // An environment that has changed explains itself better than weights that do not fit.
+        self.state.envs(1)?;
         let mut scheme = build_scheme(self.config())?;
         self.state.restore(&mut *scheme)?;
         Ok(scheme)
@@ -86,9 +88,9 @@ impl Checkpoint {
     /// `count` environments of the experiment.
     ///
     /// # Errors
-    /// If the environment cannot be built.
+    /// As [`State::envs`].
     pub fn envs(&self, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
-        crate::train::build_envs(self.config(), count)
+        self.state.envs(count)
     }
 
     /// Online parameters whose name begins with `prefix`, named without it.

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::store;
 use crate::config::ExperimentConfig;
-use crate::env::EnvSpec;
-use crate::error::{CheckpointError, During, TrainError};
+use crate::env::{Env, EnvSpec};
+use crate::error::{CheckpointError, During, EnvError, TrainError};
 use crate::learner::scheme::Scheme;
 use crate::metrics::Positions;
 use crate::nn::params::Values;
 use crate::replay::{Episode, PackedRows, ReplayBuffer};
+use crate::train::build_envs;
 
 /// First part of the names of the files with the replay's episodes.
 const EPISODES: &str = "replay.";
@@ -116,7 +117,8 @@ impl State {
     /// If something is missing, unknown, or of another shape.
     pub fn restore(&self, scheme: &mut dyn Scheme) -> Result<(), TrainError> {
         let missing = |what: &str, name: &str| {
-            CheckpointError::content(Path::new("checkpoint"), format!("lacks the {what} \"{name}\""))
+            let reason = format!("lacks the {what} \"{name}\", which a run of this config has");
+            CheckpointError::content(Path::new("checkpoint"), reason)
         };
         for (name, set) in scheme.params() {
             let values = self.params.get(name).ok_or_else(|| missing("parameters", name))?;
@@ -127,6 +129,24 @@ impl State {
             optimiser.restore(*steps, values).during("restoring an optimiser")?;
         }
         Ok(())
+    }
+
+    /// `count` environments of the experiment.
+    ///
+    /// # Errors
+    /// If the environment cannot be built, or is another than the one that was learned: a file that it
+    /// reads may have changed.
+    pub fn envs(&self, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
+        let envs = build_envs(&self.config, count)?;
+        if envs.iter().any(|env| *env.spec() != self.spec) {
+            let name = &self.spec.name;
+            return Err(EnvError::Contract(format!(
+                "{name} is not what this run began with (agents, actions, widths, limit or texts differ); put \
+                 back the files that [env] names, as they were"
+            ))
+            .into());
+        }
+        Ok(envs)
     }
 
     /// The files of a checkpoint, made one at a time; equal states give equal bytes.

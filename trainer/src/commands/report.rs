@@ -78,11 +78,12 @@ impl Summary {
         let mut envs = build_envs(config, config.rollout.envs)?;
         let which = (config.seed, "final", config.eval.final_episodes);
         let mut rows = Vec::new();
+        let plain =
+            if main.extra().is_some() { "plain agent, t_max steps" } else { "plain agent, same steps" };
         for (index, run) in runs.iter().enumerate() {
             for network in run.scheme().networks() {
-                let name =
-                    if index == 0 { (*network).to_owned() } else { "plain agent, same steps".to_owned() };
-                rows.push(Row::new(&name, eval::greedy(run.scheme(), network, &mut envs, which)?));
+                let name = if index == 0 { network } else { plain };
+                rows.push(Row::new(name, eval::greedy(run.scheme(), network, &mut envs, which)?));
             }
         }
         rows.push(Row::new("random play", eval::random(&mut envs, which)?));

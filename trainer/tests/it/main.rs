@@ -1,4 +1,5 @@
 //! The program `ddn-train`, as a user runs it.
 
+mod changed_map;
 mod killed;
 mod policies;
