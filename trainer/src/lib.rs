@@ -6,6 +6,7 @@ pub mod config;
 pub mod env;
 pub mod error;
 pub mod eval;
+pub mod film;
 pub mod learner;
 pub mod metrics;
 pub mod nn;

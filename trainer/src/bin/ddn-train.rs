@@ -81,7 +81,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Watch an episode in the terminal.
+    /// Watch an episode, in the terminal or in a browser.
     Play {
         /// A run or a checkpoint; with --policy also a config file.
         run: PathBuf,
@@ -97,6 +97,9 @@ enum Command {
         /// Milliseconds between frames.
         #[arg(long, default_value_t = 0)]
         pace: u64,
+        /// Write the episode as one page for a browser instead; an older file is replaced.
+        #[arg(long, value_name = "FILE", conflicts_with = "pace")]
+        html: Option<PathBuf>,
     },
     /// List environments, schemes and mixers.
     List {
@@ -200,9 +203,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
             evaluate::evaluate(&run, episodes as usize, who, seed, json)?;
             None
         }
-        Command::Play { run, network, policy, seed, pace } => {
+        Command::Play { run, network, policy, seed, pace, html } => {
             let who = who(network.as_deref(), policy.as_deref());
-            evaluate::watch(&run, who, seed, Duration::from_millis(pace))?;
+            let terminal = evaluate::Show::Terminal(Duration::from_millis(pace));
+            evaluate::watch(&run, who, seed, html.as_deref().map_or(terminal, evaluate::Show::Page))?;
             None
         }
         Command::List { json } => {

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use super::set_threads;
 use crate::checkpoint::Checkpoint;
 use crate::config::ExperimentConfig;
 use crate::env::Env;
 use crate::error::{ConfigError, TrainError};
 use crate::eval::{self, Score};
-use crate::rollout::{Plan, Played, Player, play};
+use crate::film::{Credits, Film};
+use crate::replay::Episode;
+use crate::rollout::{Plan, Player, play};
 use crate::train::build_envs;
 
 /// The newest checkpoint of a run, or the one at `run` itself.
@@ -114,12 +118,21 @@ fn facts(score: &Score) -> serde_json::Map<String, serde_json::Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
+/// How an episode is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Show<'a> {
+    /// As text in the terminal, with so long a pause between frames.
+    Terminal(std::time::Duration),
+    /// As a page for a browser, in this file.
+    Page(&'a Path),
+}
+
 /// Shows one episode, frame by frame.
 ///
 /// # Errors
-/// If the run cannot be read or played.
+/// If the run cannot be read or played, or the page cannot be written.
 #[allow(clippy::print_stdout)]
-pub fn watch(what: &Path, who: Who<'_>, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
+pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Result<()> {
     let plan = Plan { seed, purpose: "play", first: 0, count: 1, epsilon: 0.0, record: false };
     let (mut envs, played, name) = match who {
         Who::Network(asked) => {
@@ -137,18 +150,40 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, pace: std::time::Duration) ->
         }
     };
     // The environment is a function of its seed and the actions: play the same again to look at it.
-    show(&mut *envs[0], &played[0], seed, pace)?;
-    println!("{name}: return {} in {} steps", played[0].episode.total(), played[0].episode.len());
+    let (env, episode) = (&mut *envs[0], &played[0].episode);
+    let episode_seed = crate::seed::number(seed, "play/0");
+    match how {
+        Show::Terminal(pace) => show(env, episode, episode_seed, pace)?,
+        Show::Page(path) => {
+            let credits = Credits { source: what.display().to_string(), player: name.clone(), seed };
+            let film = Film::of(env, episode_seed, &episode.actions, credits)?;
+            film.write(path).with_context(|| {
+                format!(
+                    "cannot write {}; give --html a file in a folder that exists and that you may write to",
+                    path.display()
+                )
+            })?;
+        }
+    }
+    println!("{name}: return {} in {} steps", episode.total(), episode.len());
+    if let Show::Page(path) = how {
+        println!("written: {}", path.display());
+    }
     Ok(())
 }
 
 #[allow(clippy::print_stdout)]
-fn show(env: &mut dyn Env, played: &Played, seed: u64, pace: std::time::Duration) -> anyhow::Result<()> {
+fn show(
+    env: &mut dyn Env,
+    episode: &Episode,
+    episode_seed: u64,
+    pace: std::time::Duration,
+) -> anyhow::Result<()> {
     let spec = env.spec().clone();
     let mut frame = spec.frame();
-    env.reset(crate::seed::number(seed, "play/0"), &mut frame)?;
+    env.reset(episode_seed, &mut frame)?;
     println!("{}", env.render());
-    for (step, actions) in played.episode.actions.chunks_exact(spec.n_agents).enumerate() {
+    for (step, actions) in episode.actions.chunks_exact(spec.n_agents).enumerate() {
         let actions: Vec<usize> = actions.iter().map(|&action| usize::from(action)).collect();
         let outcome = env.step(&actions, &mut frame)?;
         let names = actions.iter().map(|&action| spec.actions[action].as_str()).collect::<Vec<_>>().join(" ");

@@ -13,12 +13,14 @@ pub mod predator_prey;
 pub mod registry;
 pub mod repeat;
 mod saved;
+pub mod scene;
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{CheckReport, check_env};
 pub use self::registry::{Entry, EnvKind, REGISTRY, build, resolve};
+use self::scene::Scene;
 use crate::error::EnvError;
 
 /// Sizes and names that hold for the whole lifetime of an environment.
@@ -134,6 +136,11 @@ pub trait Env: Send {
     /// The running episode as a person would draw it, a few lines of text.
     fn render(&self) -> String {
         String::from("(this environment draws nothing)\n")
+    }
+
+    /// The running episode as a picture; `None` where text shows as much, or nothing runs.
+    fn scene(&self) -> Option<Scene> {
+        None
     }
 
     /// Policies written by hand for this environment, as landmarks: name, and one line about each.

@@ -1,5 +1,7 @@
 //! The program `ddn-train`, as a user runs it.
 
 mod changed_map;
+mod films;
+mod in_a_browser;
 mod killed;
 mod policies;

@@ -15,6 +15,7 @@ mod building;
 mod config;
 mod formation;
 mod observe;
+mod picture;
 mod plane;
 mod playback;
 mod program;
@@ -43,6 +44,7 @@ pub use self::rules::{Figures, Rules};
 use self::scenario::Scenario;
 use self::world::{Order, World};
 use super::registry::{EnvKind, bad};
+use super::scene::Scene;
 use super::{Env, EnvSpec, Frame, Step};
 use crate::error::EnvError;
 use crate::seed::{Draw, stream};
@@ -257,5 +259,9 @@ impl Env for Combat {
 
     fn render(&self) -> String {
         self.drawn()
+    }
+
+    fn scene(&self) -> Option<Scene> {
+        self.pictured()
     }
 }

@@ -59,6 +59,7 @@ pub(super) struct Unit {
 /// What does not change about a unit.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
+    pub(super) name: String,
     pub(super) unit: UnitType,
     /// As `unit` has it, handier.
     pub(super) separation: f64,
@@ -112,6 +113,7 @@ impl World {
     /// The units of `scenario` at their places.
     pub(super) fn new(scenario: &Scenario, rules: Rules) -> Self {
         let kind = |placed: &Placed, is_enemy| Kind {
+            name: placed.name.clone(),
             separation: placed.kind.separation(),
             unit: placed.kind.clone(),
             is_enemy,
