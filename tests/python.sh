@@ -5,6 +5,7 @@
 #   bash tests/python.sh bench        torch, numpy                 (trainer/bench/pytorch_learner.py)
 #   bash tests/python.sh onnx         onnx, onnxruntime, numpy
 #   bash tests/python.sh tensorboard  tensorboard
+#   bash tests/python.sh smax         jax, jaxmarl                 (trainer/bench/smax_steps.py)
 #
 # Several groups may be named at once. Standard output carries the path and nothing else, so it can be used as
 #   python=$(bash tests/python.sh oracles)
@@ -27,12 +28,13 @@ torch_needs="filelock==4.2.11 fsspec==2026.9.0 jinja2==3.1.6 markupsafe==3.0.4 m
 torch_cuda="nvidia-cuda-runtime==13.2.75 nvidia-cuda-cupti==13.2.75"
 onnx="onnx==1.23.2 onnxruntime==1.32.0"
 tensorboard="tensorboard==2.21.0"
+smax="jax==0.10.2 jaxlib==0.10.2 jaxmarl==0.2.0"
 
-[ $# -gt 0 ] || fail "name a group: oracles, bench, onnx or tensorboard"
+[ $# -gt 0 ] || fail "name a group: oracles, bench, onnx, tensorboard or smax"
 for group in "$@"; do
     case $group in
-        oracles | bench | onnx | tensorboard) ;;
-        *) fail "unknown group '$group'; the groups are oracles, bench, onnx and tensorboard" ;;
+        oracles | bench | onnx | tensorboard | smax) ;;
+        *) fail "unknown group '$group'; the groups are oracles, bench, onnx, tensorboard and smax" ;;
     esac
 done
 
@@ -125,6 +127,7 @@ for group in "$@"; do
         bench) install $numpy && install_torch ;;
         onnx) install $numpy $onnx ;;
         tensorboard) install $tensorboard ;;
+        smax) install $smax ;;
     esac
 done
 echo "$python"

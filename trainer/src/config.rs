@@ -190,19 +190,28 @@ impl ExperimentConfig {
         // The text itself first, so that a message shows the line.
         let _: Self = toml::from_str(text).map_err(parse)?;
         let mut table: Table = toml::from_str(text).map_err(parse)?;
-        if !overrides.is_empty() {
+        let whole = |table: &Table| -> Result<Self, ConfigError> {
+            let config: Self = table.clone().try_into().map_err(|source| ConfigError::Parse {
+                origin: if overrides.is_empty() { origin.to_owned() } else { format!("{origin} with --set") },
+                source: Box::new(source),
+            })?;
+            config.resolve()
+        };
+        // Kinds first, wherever they stand: what else is set belongs to the new ones.
+        let is_kind =
+            |text: &&String| text.split('=').next().is_some_and(|key| key.trim().ends_with(".kind"));
+        let (kinds, others): (Vec<&String>, Vec<&String>) = overrides.iter().partition(is_kind);
+        for text in kinds {
+            set(&mut table, text, &Table::new())?;
+        }
+        if !others.is_empty() {
             // Where the text leaves a table out, an override changes one key of its default.
-            let defaults = Self::from_text(text, origin, &[])?.to_text()?;
-            let defaults: Table = toml::from_str(&defaults).map_err(parse)?;
-            for text in overrides {
+            let defaults: Table = toml::from_str(&whole(&table)?.to_text()?).map_err(parse)?;
+            for text in others {
                 set(&mut table, text, &defaults)?;
             }
         }
-        let config: Self = table.try_into().map_err(|source| ConfigError::Parse {
-            origin: format!("{origin} with --set"),
-            source: Box::new(source),
-        })?;
-        config.resolve()
+        whole(&table)
     }
 
     /// Fills in the defaults of the three tables and checks the values.
@@ -368,8 +377,14 @@ mod tests {
         let config = load(&["scheme.lpn_optimiser.lr=0.25"]).expect("adam has that key");
         let optimiser = config.scheme["lpn_optimiser"].as_table().expect("a table");
         assert_eq!((optimiser["kind"].as_str(), optimiser["lr"].as_float()), (Some("adam"), Some(0.25)));
-        let config = load(&["mixer.embed=16", "mixer.kind=vdn"]).expect("vdn has no keys");
+        let config = load(&["mixer.kind=vdn"]).expect("vdn has no keys");
         assert_eq!(config.mixer.len(), 1);
+        // What is set belongs to the new kind, wherever that stands.
+        assert!(load(&["mixer.embed=16", "mixer.kind=vdn"]).is_err());
+        let config = load(&["mixer.kernels=4", "mixer.kind=qplex"]).expect("qplex has kernels");
+        assert_eq!(config.mixer["kernels"], Value::Integer(4));
+        let config = load(&["scheme.distill.episodes=16", "scheme.kind=ptde"]).expect("ptde has episodes");
+        assert_eq!(config.scheme["distill"]["episodes"], Value::Integer(16));
     }
 
     #[test]

@@ -347,6 +347,12 @@ pub enum TrainError {
         /// Its directory.
         dir: PathBuf,
     },
+    /// What was named is one checkpoint of a run.
+    #[error("{} is one checkpoint of a run: `ddn-train resume` wants the folder of the run, which holds it", dir.display())]
+    OneCheckpoint {
+        /// The checkpoint's directory.
+        dir: PathBuf,
+    },
     /// There is no run.
     #[error("{} holds no run: a run directory has a config.toml and ckpt_* folders", dir.display())]
     NoRun {

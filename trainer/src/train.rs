@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use candle_core::DType;
 
-use crate::checkpoint::store::Store;
+use crate::checkpoint::store::{MANIFEST, Store};
 use crate::checkpoint::{Counters, State};
 use crate::config::ExperimentConfig;
 use crate::env::{self, Env, EnvSpec};
-use crate::error::{ConfigError, During, EnvError, LearnError, TrainError};
+use crate::error::{CheckpointError, ConfigError, During, EnvError, LearnError, TrainError};
 use crate::eval;
 use crate::learner::scheme::{self, Scheme, Setting};
 use crate::learner::td::TdConfig;
@@ -132,12 +132,21 @@ impl Run {
     /// # Errors
     /// If `dir` holds no run, or another process writes it.
     pub fn resume(dir: &Path) -> Result<Self, TrainError> {
+        if dir.join(MANIFEST).exists() {
+            return Err(TrainError::OneCheckpoint { dir: dir.to_owned() });
+        }
         if !dir.join(CONFIG).exists() {
             return Err(TrainError::NoRun { dir: dir.to_owned() });
         }
         let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
         let store = Store::open(dir, saved.checkpoint.keep)?;
         let Some(path) = store.newest()? else {
+            // The first checkpoint of a run is older than its first record.
+            if std::fs::metadata(dir.join(metrics::METRICS)).is_ok_and(|log| log.len() > 0) {
+                let reason = "had begun, as metrics.jsonl shows, but its ckpt_* folders are gone; put one back, or \
+                              train anew with --out";
+                return Err(CheckpointError::content(dir, reason).into());
+            }
             for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
                 store.remove_file(log)?;
             }

@@ -249,7 +249,9 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
             TrainError::Learn(error) => code_of(error),
             TrainError::Checkpoint(error) => code_of(error),
             TrainError::Metrics(error) => code_of(error),
-            TrainError::Exists { .. } | TrainError::NoRun { .. } => Some(2),
+            TrainError::Exists { .. } | TrainError::OneCheckpoint { .. } | TrainError::NoRun { .. } => {
+                Some(2)
+            }
         };
     }
     if error.is::<ConfigError>() {

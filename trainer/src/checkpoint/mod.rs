@@ -26,6 +26,10 @@ impl Checkpoint {
     /// # Errors
     /// If there is none, or it is damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        if path.is_file() {
+            let reason = "is a file, not the folder of a run; a config file can be played with --policy only";
+            return Err(CheckpointError::content(path, reason));
+        }
         let is_checkpoint = path.join(store::MANIFEST).exists();
         let path = if is_checkpoint { Some(path.to_owned()) } else { store::newest(path)? }
             .ok_or_else(|| CheckpointError::content(path, "holds no checkpoint of a run"))?;

@@ -27,6 +27,11 @@ pub trait EnvKind: Env + Sized + 'static {
     /// that is left out when it is written.
     type Config: DeserializeOwned + Serialize + Default;
 
+    /// Adds to a config what is to be kept with the results of a run, such as digests of files.
+    fn complete(config: Self::Config) -> Self::Config {
+        config
+    }
+
     /// Checks the values and builds.
     ///
     /// # Errors
@@ -53,7 +58,7 @@ impl Entry {
             name: T::NAME,
             about: T::ABOUT,
             build: |table| Ok(Box::new(T::from_config(typed::<T>(table)?)?)),
-            resolve: |table| written(&typed::<T>(table)?),
+            resolve: |table| written(&T::complete(typed::<T>(table)?)),
         }
     }
 

@@ -24,11 +24,18 @@ impl Film {
         Ok(page.replacen("/*film*/", &film, 1))
     }
 
-    /// Writes the page, in place of what is at `path`. A reader sees the old file or the new one.
+    /// Writes the page, in place of the file at `path`, or of the one that a link there leads to. A
+    /// reader sees the old file or the new one.
     ///
     /// # Errors
-    /// If the file cannot be written; what was there is untouched then.
+    /// If the file cannot be written, or what is there is no regular file; it is untouched then.
     pub fn write(&self, path: &Path) -> io::Result<()> {
+        let path = &match fs::metadata(path) {
+            Ok(found) if found.is_file() => fs::canonicalize(path)?,
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            Err(error) => return Err(error),
+        };
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}.tmp", std::process::id()));
         let beside = Path::new(&beside);

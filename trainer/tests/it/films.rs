@@ -212,6 +212,26 @@ fn a_page_that_cannot_be_written_is_named() {
     let folder = dir.path().to_str().expect("UTF-8");
     let (code, _, _) = ddn_train(&["play", "predator_prey.toml", "--policy", "chase", "--html", folder]);
     assert_eq!(code, Some(5));
+    // What is no file is left alone, and a link stays one.
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+    let pipe = pipe.to_str().expect("UTF-8");
+    let (code, _, err) = ddn_train(&["play", "predator_prey.toml", "--policy", "chase", "--html", pipe]);
+    assert!(code == Some(5) && err.contains("it is not a regular file"), "{err}");
+    let (file, link) = (dir.path().join("old.html"), dir.path().join("link.html"));
+    fs::write(&file, "old").expect("written");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    let (code, _, err) = ddn_train(&[
+        "play",
+        "predator_prey.toml",
+        "--policy",
+        "chase",
+        "--html",
+        link.to_str().expect("UTF-8"),
+    ]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+    assert!(fs::read_to_string(&file).expect("readable").starts_with("<!"));
     let both = ["play", "predator_prey.toml", "--policy", "chase", "--html", page, "--pace", "5"];
     assert_eq!(ddn_train(&both).0, Some(2));
 }

@@ -5,3 +5,4 @@ mod films;
 mod in_a_browser;
 mod killed;
 mod policies;
+mod resume;

@@ -25,6 +25,8 @@ pub enum RuleSet {
 pub struct CombatConfig {
     /// Name of a map, or path of a TOML file with one.
     pub map: String,
+    /// SHA-256 of that file, which must not have another one then; empty for any. A run fills it in.
+    pub map_sha256: String,
     /// The rules to start from.
     pub rules: RuleSet,
     /// Single rules that are otherwise, by the names of the fields of [`Rules`].
@@ -64,6 +66,7 @@ impl Default for CombatConfig {
     fn default() -> Self {
         Self {
             map: "3s5z".into(),
+            map_sha256: String::new(),
             rules: RuleSet::Smac,
             rule: Table::new(),
             episode_limit: 0,

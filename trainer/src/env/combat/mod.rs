@@ -106,8 +106,21 @@ impl EnvKind for Combat {
     const ABOUT: &'static str = "StarCraft II battles behind SMAC's interface, simulated here";
     type Config = CombatConfig;
 
+    fn complete(mut config: CombatConfig) -> CombatConfig {
+        if config.map_sha256.is_empty() {
+            config.map_sha256 = scenario::digest(&config.map).unwrap_or_default();
+        }
+        config
+    }
+
     fn from_config(config: CombatConfig) -> Result<Self, EnvError> {
         config.check()?;
+        let digest = scenario::digest(&config.map);
+        if !config.map_sha256.is_empty() && digest.is_some_and(|digest| digest != config.map_sha256) {
+            let reason =
+                format!("{} is not the file that it was; put that one back, or take the key out", config.map);
+            return Err(bad("map_sha256", reason));
+        }
         let rules = config.all_rules()?;
         let map = Scenario::find(&config.map, &rules).map_err(|reason| bad("map", reason))?;
         Ok(Self::new(config, &map, rules))

@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::formation::formation;
 use super::plane::{Vector, vector};
@@ -123,6 +124,15 @@ pub(super) struct Scenario {
     pub(super) enemies_first: bool,
 }
 
+/// SHA-256 of a map file; `None` for the name of a map that comes along, and where nothing can be read.
+pub(super) fn digest(map: &str) -> Option<String> {
+    if MAPS.iter().any(|(name, _)| *name == map) {
+        return None;
+    }
+    let bytes = std::fs::read(map).ok()?;
+    Some(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 impl Scenario {
     /// The map of that name, or the file at that path, under `rules`.
     ///
@@ -204,6 +214,10 @@ impl File {
         let count = group.units.iter().map(|(_, count)| *count).fold(0_usize, usize::saturating_add);
         if !(1..=MOST_UNITS).contains(&count) {
             return Err(format!("{key}.units: {count} units; give 1 to {MOST_UNITS}"));
+        }
+        let twice = group.types.iter().enumerate().find(|(k, name)| group.types[..*k].contains(name));
+        if let Some((_, name)) = twice {
+            return Err(format!("{key}.types: \"{name}\" is given twice"));
         }
         let mut side = Vec::with_capacity(count);
         for (name, count) in &group.units {
