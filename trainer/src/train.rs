@@ -387,7 +387,12 @@ mod tests {
         let row = "{\"t_env\":1,\"episode\":1,\"update\":0}\n";
         let config =
             "t_max = 10\n[env]\nkind = \"matrix-game\"\n[mixer]\nkind = \"vdn\"\n[scheme]\nkind = \"ddn\"\n";
+        fs::write(dir.join(CONFIG), config).unwrap();
         fs::write(dir.join(metrics::METRICS), row).unwrap();
+        let error = Run::resume(dir).err().expect("its checkpoints are gone").to_string();
+        assert!(error.contains("ckpt_* folders are gone"), "{error}");
+        assert_eq!(fs::read_to_string(dir.join(metrics::METRICS)).unwrap(), row);
+        fs::write(dir.join(metrics::METRICS), "").unwrap();
         // Passes for an experiment, until the networks are built.
         fs::write(dir.join(CONFIG), format!("{config}idm = {{ mu = 2.0 }}\n")).unwrap();
         let error = Run::resume(dir).err().expect("must fail").to_string();
