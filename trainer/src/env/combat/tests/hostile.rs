@@ -167,26 +167,16 @@ fn case(index: u64) -> Option<u64> {
     let mut sum = 0_u64;
     loop {
         let mut actions: Vec<usize> = (0..n).map(|_| rng.below(game.n_actions + 1)).collect();
-        let refused = match game.step(&actions, &mut frame) {
-            Err(EnvError::Unavailable { .. }) => true,
-            Err(error) => fail(error.to_string()),
-            Ok(step) => {
-                check(&game, &frame, step.reward).unwrap_or_else(|reason| fail(reason));
-                sum = sum.rotate_left(7) ^ u64::from(step.reward.to_bits());
-                if step.end.is_some() {
-                    break;
-                }
-                false
-            }
-        };
-        if refused {
+        let mut played = game.step(&actions, &mut frame);
+        if matches!(played, Err(EnvError::Unavailable { .. })) {
             game.choose("random", &mut rng, &mut actions).unwrap_or_else(|error| fail(error.to_string()));
-            let step = game.step(&actions, &mut frame).unwrap_or_else(|error| fail(error.to_string()));
-            check(&game, &frame, step.reward).unwrap_or_else(|reason| fail(reason));
-            sum = sum.rotate_left(7) ^ u64::from(step.reward.to_bits());
-            if step.end.is_some() {
-                break;
-            }
+            played = game.step(&actions, &mut frame);
+        }
+        let step = played.unwrap_or_else(|error| fail(error.to_string()));
+        check(&game, &frame, step.reward).unwrap_or_else(|reason| fail(reason));
+        sum = sum.rotate_left(7) ^ u64::from(step.reward.to_bits());
+        if step.end.is_some() {
+            break;
         }
     }
     let seen = frame.obs.iter().chain(&frame.state).map(|number| u64::from(number.to_bits()));
