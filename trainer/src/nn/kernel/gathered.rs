@@ -5,7 +5,7 @@
 //! Every sum runs over the entries in ascending order either way, and a product with a zero changes
 //! none, so which way is taken is a matter of speed alone.
 
-use super::{At, Every, Real, Strides, gemm_rows};
+use super::{At, Every, Order, Real, gemm_rows};
 use crate::nn::Sparse;
 
 /// Rows that are looked at together.
@@ -105,9 +105,9 @@ impl<'a, T: Real> Gathered<'a, T> {
         if let Some((columns, values)) = &self.dense {
             let Part { w, stride, at, .. } = part;
             let starts: Vec<usize> = columns.iter().map(|&column| column * stride + at).collect();
-            let strides = Strides { row: columns.len(), col: 1 };
+            let order = Order::Rows(columns.len());
             let size = (self.rows.len(), width, columns.len());
-            gemm_rows(size, (values, strides), (w, At(&starts)), (to, Every(width)));
+            gemm_rows(size, (values, order), (w, At(&starts)), (to, Every(width)));
             return;
         }
         for (&row, to) in self.rows.iter().zip(to.chunks_exact_mut(width)) {
@@ -120,9 +120,9 @@ impl<'a, T: Real> Gathered<'a, T> {
     pub(super) fn add_transposed(&self, width: usize, from: &[T], to: &mut [T]) {
         if let Some((columns, values)) = &self.dense {
             let starts: Vec<usize> = columns.iter().map(|&column| column * width).collect();
-            let strides = Strides { row: 1, col: columns.len() };
+            let order = Order::Columns(columns.len());
             let size = (columns.len(), width, self.rows.len());
-            gemm_rows(size, (values, strides), (from, Every(width)), (to, At(&starts)));
+            gemm_rows(size, (values, order), (from, Every(width)), (to, At(&starts)));
             return;
         }
         for run in self.by_column.chunk_by(|a, b| a.0 == b.0) {

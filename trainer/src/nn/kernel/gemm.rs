@@ -1,27 +1,41 @@
 //! Dense products of small matrices, the inner loop of everything here.
 //!
-//! `c[m, n] += a[m, k] · b[k, n]`. `a` has free strides, so one routine serves the product, and the
-//! product with `a` transposed. Every element of `c` is summed over `k` in order with fused
-//! multiply-adds, whatever the blocking: the bits depend on neither the block sizes nor the
-//! vector width.
+//! `c[m, n] += a[m, k] · b[k, n]`. `a` lies row after row or column after column, so one routine
+//! serves the product, and the product with `a` transposed. Every element of `c` is summed over
+//! `k` in order with fused multiply-adds, whatever the blocking: the bits depend on neither the
+//! block sizes nor the vector width.
 
 use std::ops::Range;
 
 use super::Real;
 
-/// Where `a` lies: element `(i, k)` is at `i * row + k * col`.
+/// How the elements of `a` follow each other.
 #[derive(Clone, Copy)]
-pub struct Strides {
-    /// Distance between rows.
-    pub row: usize,
-    /// Distance between columns.
-    pub col: usize,
+pub enum Order {
+    /// Row after row, this far apart.
+    Rows(usize),
+    /// Column after column, this far apart.
+    Columns(usize),
 }
 
 /// Where the rows of a row-major matrix begin.
 pub trait Rows: Copy {
     /// The place of the first element of a row.
     fn start(self, row: usize) -> usize;
+
+    /// Of each row in `range`, the `W` elements from column `at` on.
+    fn each<T: Copy, const W: usize>(
+        self,
+        matrix: &[T],
+        range: Range<usize>,
+        at: usize,
+    ) -> impl Iterator<Item = [T; W]>;
+}
+
+/// `W` elements from `at` on, as a copy: it stays in registers.
+#[inline(always)]
+fn array<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
+    from[at..at + W].try_into().expect("a slice of this length")
 }
 
 /// One row after the other, this far apart.
@@ -32,6 +46,18 @@ impl Rows for Every {
     #[inline(always)]
     fn start(self, row: usize) -> usize {
         row * self.0
+    }
+
+    /// No bound is checked per row.
+    #[inline(always)]
+    fn each<T: Copy, const W: usize>(
+        self,
+        matrix: &[T],
+        range: Range<usize>,
+        at: usize,
+    ) -> impl Iterator<Item = [T; W]> {
+        let rows = matrix[range.start * self.0..range.end * self.0].chunks_exact(self.0);
+        rows.map(move |row| array(row, at))
     }
 }
 
@@ -44,15 +70,28 @@ impl Rows for At<'_> {
     fn start(self, row: usize) -> usize {
         self.0[row]
     }
+
+    #[inline(always)]
+    fn each<T: Copy, const W: usize>(
+        self,
+        matrix: &[T],
+        range: Range<usize>,
+        at: usize,
+    ) -> impl Iterator<Item = [T; W]> {
+        self.0[range].iter().map(move |&start| array(matrix, start + at))
+    }
 }
 
 /// Rows of `k` that stay in the second-level cache.
 const PANEL: usize = 256;
 
+/// Rows of a tile: with two registers each they are 12 accumulators, of the 16 that AVX2 has.
+const TALL: usize = 6;
+
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
-pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], strides: Strides, b: &[T], c: &mut [T]) {
+pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
     let every = Every(size.1);
-    gemm_rows(size, (a, strides), (b, every), (c, every));
+    gemm_rows(size, (a, order), (b, every), (c, every));
 }
 
 /// `c += a · b`, where the rows of `b` and `c` lie where they say.
@@ -62,17 +101,17 @@ pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], strides: Strides, b: 
 #[inline(never)]
 pub fn gemm_rows<T: Real>(
     size: (usize, usize, usize),
-    (a, strides): (&[T], Strides),
+    (a, order): (&[T], Order),
     (b, b_rows): (&[T], impl Rows),
     (c, c_rows): (&mut [T], impl Rows),
 ) {
-    pulp::Arch::new().dispatch(Gemm { size, a, strides, b, b_rows, c, c_rows });
+    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, c, c_rows });
 }
 
 struct Gemm<'a, T, B, C> {
     size: (usize, usize, usize),
     a: &'a [T],
-    strides: Strides,
+    order: Order,
     b: &'a [T],
     b_rows: B,
     c: &'a mut [T],
@@ -82,20 +121,20 @@ struct Gemm<'a, T, B, C> {
 impl<T: Real, B: Rows, C: Rows> pulp::WithSimd for Gemm<'_, T, B, C> {
     type Output = ();
 
-    /// A tile of `c` must not need more registers than there are: 16 of 512 bits, or 8 of 256.
+    /// A row of a tile is two registers wide.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        if size_of::<S::f32s>() == 64 { self.run::<32, 16, 8>() } else { self.run::<16, 8, 4>() }
+        if size_of::<S::f32s>() == 64 { self.run::<32, 16>() } else { self.run::<16, 8>() }
     }
 }
 
 /// How many of the rows that are left the next tile takes: two equal tiles do more at once than a
 /// tall one and a flat one.
 #[inline(always)]
-fn height(left: usize, tall: usize) -> usize {
-    if left >= 2 * tall {
-        tall
-    } else if left > tall {
+fn height(left: usize) -> usize {
+    if left >= 2 * TALL {
+        TALL
+    } else if left > TALL {
         left.div_ceil(2)
     } else {
         left
@@ -104,18 +143,18 @@ fn height(left: usize, tall: usize) -> usize {
 
 impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     #[inline(always)]
-    fn run<const WIDE: usize, const HALF: usize, const TALL: usize>(mut self) {
+    fn run<const WIDE: usize, const HALF: usize>(mut self) {
         let (_, n, k) = self.size;
         for start in (0..k).step_by(PANEL) {
             let panel = start..k.min(start + PANEL);
             let mut j = 0;
             while j < n {
                 j += match n - j {
-                    left if left >= WIDE => self.columns::<WIDE, TALL>(j, panel.clone()),
-                    left if left >= HALF => self.columns::<HALF, TALL>(j, panel.clone()),
-                    left if left >= 8 => self.columns::<8, TALL>(j, panel.clone()),
-                    left if left >= 4 => self.columns::<4, TALL>(j, panel.clone()),
-                    _ => self.columns::<1, TALL>(j, panel.clone()),
+                    left if left >= WIDE => self.columns::<WIDE>(j, panel.clone()),
+                    left if left >= HALF => self.columns::<HALF>(j, panel.clone()),
+                    left if left >= 8 => self.columns::<8>(j, panel.clone()),
+                    left if left >= 4 => self.columns::<4>(j, panel.clone()),
+                    _ => self.columns::<1>(j, panel.clone()),
                 };
             }
         }
@@ -123,15 +162,14 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
 
     /// All rows of `W` columns from `j` on; gives back `W`.
     #[inline(always)]
-    fn columns<const W: usize, const TALL: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
+    fn columns<const W: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
         let (m, ..) = self.size;
         let mut i = 0;
         while i < m {
-            i += match height(m - i, TALL) {
-                height if height >= TALL => self.tile::<W, TALL>(i, j, &panel),
-                6 => self.tile::<W, 6>(i, j, &panel),
+            i += match height(m - i) {
+                TALL => self.tile::<W, TALL>(i, j, &panel),
                 5 => self.tile::<W, 5>(i, j, &panel),
-                4 | 7 => self.tile::<W, 4>(i, j, &panel),
+                4 => self.tile::<W, 4>(i, j, &panel),
                 3 => self.tile::<W, 3>(i, j, &panel),
                 2 => self.tile::<W, 2>(i, j, &panel),
                 _ => self.tile::<W, 1>(i, j, &panel),
@@ -143,26 +181,60 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     /// `R` rows of `W` columns from `(i, j)` on; gives back `R`.
     #[inline(always)]
     fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
-        let Self { a, strides, b, b_rows, ref mut c, c_rows, .. } = *self;
-        let mut sums = [[T::ZERO; W]; R];
-        for (r, sum) in sums.iter_mut().enumerate() {
-            sum.copy_from_slice(&c[c_rows.start(i + r) + j..][..W]);
-        }
-        let a = &a[panel.start * strides.col..];
-        for (k, row) in panel.clone().enumerate() {
-            // A copy: it stays in registers for all rows of the tile.
-            let row: [T; W] = b[b_rows.start(row) + j..][..W].try_into().expect("W columns were asked for");
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let factor = a[(i + r) * strides.row + k * strides.col];
-                for (sum, &b) in sum.iter_mut().zip(&row) {
-                    *sum = factor.fma(b, *sum);
-                }
+        let Self { a, order, b, b_rows, ref mut c, c_rows, .. } = *self;
+        let sums: [[T; W]; R] = std::array::from_fn(|r| array(c, c_rows.start(i + r) + j));
+        let rows = b_rows.each(b, panel.clone(), j);
+        let sums = match order {
+            Order::Rows(stride) => {
+                let len = panel.len();
+                let a = std::array::from_fn(|r| &a[(i + r) * stride + panel.start..][..len]);
+                add_by_row(sums, a, len, rows)
             }
-        }
+            Order::Columns(stride) => add_by_column(sums, &a[panel.start * stride + i..], stride, rows),
+        };
         for (r, sum) in sums.iter().enumerate() {
             c[c_rows.start(i + r) + j..][..W].copy_from_slice(sum);
         }
         R
+    }
+}
+
+/// `sums + a · rows`, where each row of `a` has `len` elements: known to the compiler, which then
+/// checks no bound.
+#[inline(always)]
+fn add_by_row<T: Real, const W: usize, const R: usize>(
+    mut sums: [[T; W]; R],
+    a: [&[T]; R],
+    len: usize,
+    rows: impl Iterator<Item = [T; W]>,
+) -> [[T; W]; R] {
+    for (k, row) in (0..len).zip(rows) {
+        add(&mut sums, std::array::from_fn(|r| a[r][k]), row);
+    }
+    sums
+}
+
+/// `sums + a · rows`, where a column of `a` begins every `stride` elements.
+#[inline(always)]
+fn add_by_column<T: Real, const W: usize, const R: usize>(
+    mut sums: [[T; W]; R],
+    a: &[T],
+    stride: usize,
+    rows: impl Iterator<Item = [T; W]>,
+) -> [[T; W]; R] {
+    for (column, row) in a.chunks(stride).zip(rows) {
+        add(&mut sums, array(column, 0), row);
+    }
+    sums
+}
+
+/// `sums_r += factors_r · row`
+#[inline(always)]
+fn add<T: Real, const W: usize, const R: usize>(sums: &mut [[T; W]; R], factors: [T; R], row: [T; W]) {
+    for (sum, factor) in sums.iter_mut().zip(factors) {
+        for (sum, b) in sum.iter_mut().zip(row) {
+            *sum = factor.fma(b, *sum);
+        }
     }
 }
 
@@ -185,7 +257,9 @@ mod tests {
     #[test]
     fn agrees_with_the_textbook_for_odd_sizes_and_both_orders_of_a() {
         let mut rng = stream(1, "gemm");
-        for (m, n, k) in [(1, 1, 1), (5, 7, 3), (13, 101, 300), (8, 64, 257), (3, 6, 64)] {
+        for (m, n, k) in
+            [(1, 1, 1), (5, 7, 3), (13, 101, 300), (8, 64, 257), (3, 6, 64), (11, 33, 5), (2, 40, 0)]
+        {
             let mut draw = |len| (0..len).map(|_| f64::from(rng.unit()) - 0.5).collect::<Vec<_>>();
             let (a, b) = (draw(m * k), draw(k * n));
             let mut want = vec![1.0; m * n];
@@ -197,11 +271,11 @@ mod tests {
                 }
             }
             let mut got = vec![1.0; m * n];
-            gemm((m, n, k), &a, Strides { row: k, col: 1 }, &b, &mut got);
+            gemm((m, n, k), &a, Order::Rows(k), &b, &mut got);
             assert_eq!(got, want);
             let turned = transpose(m, k, &a);
             let mut got = vec![1.0; m * n];
-            gemm((m, n, k), &turned, Strides { row: 1, col: m }, &b, &mut got);
+            gemm((m, n, k), &turned, Order::Columns(m), &b, &mut got);
             assert_eq!(got, want);
         }
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
-use super::{Read, Real, Strides, elements, fill_shards, gemm, shard, sum_shards, transpose, vectorised};
+use super::{Order, Read, Real, elements, fill_shards, gemm, shard, sum_shards, transpose, vectorised};
 use crate::phases::timed;
 
 /// What follows the affine map.
@@ -41,7 +41,7 @@ impl Linear {
                 for row in y.chunks_exact_mut(o) {
                     row.copy_from_slice(b);
                 }
-                gemm((rows, o, i), x, Strides { row: i, col: 1 }, turned, y);
+                gemm((rows, o, i), x, Order::Rows(i), turned, y);
                 if activation == Activation::Relu {
                     relu(y);
                 }
@@ -71,9 +71,9 @@ impl Linear {
                 }
                 let (dw, db) = dw.split_at_mut(o * i);
                 add_rows(grad, db);
-                gemm((o, i, rows), grad, Strides { row: 1, col: o }, x, dw);
+                gemm((o, i, rows), grad, Order::Columns(o), x, dw);
                 if options.1 {
-                    gemm((rows, i, o), grad, Strides { row: o, col: 1 }, w, dx);
+                    gemm((rows, i, o), grad, Order::Rows(o), w, dx);
                 }
             });
             sums

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
-pub use gemm::{At, Every, Strides, gemm, gemm_rows, transpose};
+pub use gemm::{At, Every, Order, gemm, gemm_rows, transpose};
 pub use kl::kl;
 pub use linear::{Activation, linear};
 pub use real::{Read, Real, elements};

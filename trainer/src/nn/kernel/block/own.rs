@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::add_scaled;
-use crate::nn::kernel::{Real, Strides, gemm, vectorised};
+use crate::nn::kernel::{Order, Real, gemm, vectorised};
 
 /// Rows of a group that are gathered at once: with 64 numbers each they stay in the cache.
 const ROWS: usize = 128;
@@ -58,7 +58,7 @@ impl Block {
                 gather_inputs(group, h, m, &mut inputs);
                 product.clear();
                 product.resize(group.len() * d, T::ZERO);
-                gemm((group.len(), d, m + 1), &inputs, Strides { row: m + 1, col: 1 }, w, &mut product);
+                gemm((group.len(), d, m + 1), &inputs, Order::Rows(m + 1), w, &mut product);
                 for (&(row, _), product) in group.iter().zip(product.chunks_exact(d)) {
                     add_scaled(&mut out[row as usize * d..][..d], T::ONE, product);
                 }
@@ -82,7 +82,7 @@ impl Block {
                 gather(group, grad, d, &mut grads);
                 product.clear();
                 product.resize(group.len() * m, T::ZERO);
-                gemm((group.len(), m, d), &grads, Strides { row: d, col: 1 }, turned, &mut product);
+                gemm((group.len(), m, d), &grads, Order::Rows(d), turned, &mut product);
                 for (&(row, value), product) in group.iter().zip(product.chunks_exact(m)) {
                     add_scaled(&mut dh[row as usize * m..][..m], T::of(value), product);
                 }
@@ -103,7 +103,7 @@ impl Block {
                 for group in group.chunks(ROWS) {
                     gather_inputs(group, h, m, &mut inputs);
                     gather(group, grad, d, &mut grads);
-                    gemm((m + 1, d, group.len()), &inputs, Strides { row: 1, col: m + 1 }, &grads, dw);
+                    gemm((m + 1, d, group.len()), &inputs, Order::Columns(m + 1), &grads, dw);
                 }
             });
         });

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::{GROUP, Gathered, Part, add_scaled};
-use crate::nn::kernel::{Real, Strides, gemm, vectorised};
+use crate::nn::kernel::{Order, Real, gemm, vectorised};
 
 /// Rows of a table that are made at once: those of the 200 columns of W that Predator-Prey uses are 800 KiB.
 const SLICE: usize = 16;
@@ -62,7 +62,7 @@ impl Block {
                     gemm(
                         (share, d, slice.len()),
                         &h[local * share * m + slice.start..],
-                        Strides { row: m, col: 1 },
+                        Order::Rows(m),
                         table,
                         &mut out[local * share * d..][..share * d],
                     );
@@ -98,7 +98,7 @@ impl Block {
                     gemm(
                         (share, m, slice.len()),
                         &grad[local * share * d + slice.start..],
-                        Strides { row: d, col: 1 },
+                        Order::Rows(d),
                         table,
                         &mut dh[local * share * m..][..share * m],
                     );
@@ -156,7 +156,7 @@ impl Block {
                 if slice.start == m {
                     grad.chunks_exact(d).for_each(|grad| add_scaled(table, T::ONE, grad));
                 } else {
-                    let across = Strides { row: 1, col: m };
+                    let across = Order::Columns(m);
                     gemm((slice.len(), d, share), &h[slice.start..], across, grad, table);
                 }
             }

@@ -7,7 +7,7 @@ use candle_core::{Device, Result, Tensor};
 use super::cell::cell_backward;
 use super::{Dims, Grads, Recurrent};
 use crate::nn::kernel::linear::add_rows;
-use crate::nn::kernel::{Read, Real, Strides, fill_shards, gemm, shard, sum_shards, vectorised};
+use crate::nn::kernel::{Order, Read, Real, fill_shards, gemm, shard, sum_shards, vectorised};
 
 /// Rows that a shard collects before it adds them to the gradients of the weights.
 const ROWS: usize = 128;
@@ -126,7 +126,7 @@ fn weight_grads<T: Real>(
     dw: &mut [T],
     db: &mut [T],
 ) {
-    gemm((out, width, rows), d, Strides { row: 1, col: out }, &x[..rows * width], dw);
+    gemm((out, width, rows), d, Order::Columns(out), &x[..rows * width], dw);
     add_rows(&d[..rows * out], db);
 }
 
@@ -173,7 +173,7 @@ fn backward_shard<T: Real>(
             copy_row(past.dhidden, row, &mut dhidden[inner * h..][..h]);
         }
         let doutput = &collected.doutput[at * a..][..rows * a];
-        gemm((rows, h, a), doutput, Strides { row: a, col: 1 }, output, &mut dhidden);
+        gemm((rows, h, a), doutput, Order::Rows(a), output, &mut dhidden);
         let of_step;
         (kept, of_step) = kept.split_at(kept.len() - rows * 4 * h);
         for (&inner, kept) in order.iter().zip(of_step.chunks_exact(4 * h)) {
@@ -187,7 +187,7 @@ fn backward_shard<T: Real>(
                 &mut collected.drecurrent[place * 3 * h..][..3 * h],
             );
         }
-        let across = Strides { row: 3 * h, col: 1 };
+        let across = Order::Rows(3 * h);
         let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
         gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
         let dstep = &mut dstep[..rows * f];

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::cell::cell;
 use super::{Dims, Recurrent};
-use crate::nn::kernel::{Real, Strides, gemm, shard, shards_mut, transpose, vectorised};
+use crate::nn::kernel::{Order, Real, gemm, shard, shards_mut, transpose, vectorised};
 
 /// The weights as the forward pass wants them.
 struct Turned<T> {
@@ -123,5 +123,5 @@ fn affine<T: Real>((m, n, k): (usize, usize, usize), x: &[T], w: &[T], b: &[T], 
     for row in y[..m * n].chunks_exact_mut(n) {
         row.copy_from_slice(b);
     }
-    gemm((m, n, k), x, Strides { row: k, col: 1 }, w, y);
+    gemm((m, n, k), x, Order::Rows(k), w, y);
 }
