@@ -42,6 +42,9 @@ pub enum ModelError {
     },
     /// Bytes that belong to no tensor.
     Holes,
+    /// The data do not begin at an address divisible by four. Place the file with [`flash!`](crate::flash), or at an
+    /// address divisible by eight if the length of its header is.
+    Alignment,
     /// A metadata key is absent.
     Missing {
         /// The key.
@@ -120,6 +123,7 @@ impl fmt::Display for ModelError {
                 write!(f, "tensor {tensor}: offsets leave the file, the shape, or overlap")
             }
             Self::Holes => f.write_str("bytes that belong to no tensor"),
+            Self::Alignment => f.write_str("data do not begin at an address divisible by four"),
             Self::Missing { key } => write!(f, "metadata: {key} is absent"),
             Self::Value { key } => write!(f, "metadata: {key} cannot be understood"),
             Self::Version => f.write_str("metadata: ddn.format is not the version this crate reads"),

@@ -7,14 +7,14 @@
 //!
 //! The bytes are a model file (`docs/format.md`): a safetensors file whose metadata says how its tensors chain.
 //! `model` checks all of it, and what it lets pass is a [`Policy`] that cannot go wrong later: [`Policy::act`] fails on
-//! what the *caller* hands it, never on what the file held. Weights stay where they are, in flash for instance, and
-//! need no alignment. What changes from step to step, the recurrent memory, is the caller's and exists once per agent.
+//! what the *caller* hands it, never on what the file held. Weights stay where they are, in flash for instance
+//! ([`flash!`] aligns a file for that). What changes from step to step, the recurrent memory, is the caller's and exists once per agent.
 //!
 //! `kernel` holds one file per kind of layer. All arithmetic is addition, subtraction, multiplication and division of
 //! `f32` in an order that is written down, so a Cortex-M4F and a workstation give the same bits; the file carries
 //! recorded answers, and [`Policy::self_test`] compares them exactly.
 //!
-//! No heap, no panic, no recursion, no `unsafe`, one dependency.
+//! No heap, no panic, no recursion, no `unsafe`, two small dependencies.
 //!
 //! # Example
 //!
@@ -47,13 +47,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(target_endian = "big")]
+compile_error!("weights are read as they lie in the file, which is little-endian");
+
 pub mod error;
+mod flash;
 mod kernel;
 pub mod model;
 pub mod policy;
 
 #[doc(inline)]
 pub use error::{ActError, ModelError, SelfTestError};
+pub use flash::Aligned;
 pub use kernel::math;
 #[doc(inline)]
 pub use model::{AgentSpec, Recording};

@@ -11,8 +11,9 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
-/// A header and its data as a file.
+/// A header, filled up with spaces so that the data are aligned, and its data as a file.
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
+    let header = header.to_owned() + &" ".repeat(header.len().next_multiple_of(8) - header.len());
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend_from_slice(header.as_bytes());
     file.extend_from_slice(data);
@@ -63,6 +64,29 @@ fn a_file_of_another_writer_is_read() {
     let policy = Policy::from_bytes(&written).unwrap();
     let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![0.0; policy.scratch_len()]);
     assert_eq!(policy.self_test(&mut memory, &mut scratch), Ok(3));
+}
+
+/// A file that says so where its weights cannot be read as they lie, at every address.
+#[test]
+fn data_begin_at_a_multiple_of_four_or_the_file_is_refused() {
+    let whole = fixture::agent_file(fixture::SMALL, 1, 2);
+    let mut room = vec![0_u8; whole.len() + 16];
+    let (header, _) = whole.split_first_chunk::<8>().unwrap();
+    let data = 8 + usize::try_from(u64::from_le_bytes(*header)).unwrap();
+    let mut refused = 0;
+    for offset in 0..16 {
+        let file = &mut room[offset..][..whole.len()];
+        file.copy_from_slice(&whole);
+        let aligned = (file.as_ptr().addr() + data).is_multiple_of(4);
+        match Policy::from_bytes(file) {
+            Ok(_) => assert!(aligned, "offset {offset}"),
+            Err(error) => {
+                assert_eq!((error, aligned), (ModelError::Alignment, false), "offset {offset}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 12);
 }
 
 #[test]

@@ -14,11 +14,23 @@ fn lines(command: &mut Command) -> Vec<String> {
     out.lines().map(str::to_owned).collect()
 }
 
+/// What a program prints on the board.
+fn board(program: &str) -> Vec<String> {
+    let firmware = top().join("examples/firmware");
+    lines(Command::new("cargo").args(["run", "--release", "--bin", program]).current_dir(firmware))
+}
+
+/// Instructions of the dearest step.
+fn dearest(lines: &[String]) -> u32 {
+    let line = lines.iter().find(|line| line.starts_with("instructions per step")).expect("a count");
+    let (_, count) = line.rsplit_once("max ").expect("a maximum");
+    count.parse().expect("a number")
+}
+
 #[test]
 fn the_board_says_what_the_host_says() {
     let firmware = top().join("examples/firmware");
-    let board =
-        lines(Command::new("cargo").args(["run", "--release", "--bin", "replay"]).current_dir(&firmware));
+    let board = board("replay");
     let mut host = Command::new("cargo");
     host.args(["run", "--release", "-p", "ddn-runtime", "--example", "replay", "--"]).current_dir(top());
     let assets = firmware.join("assets");
@@ -28,5 +40,12 @@ fn the_board_says_what_the_host_says() {
     for line in &board[host.len()..] {
         eprintln!("{line}");
     }
-    assert!(board.iter().any(|line| line.contains("instructions per step")), "no instruction count");
+    let count = dearest(&board);
+    assert!(count <= 210_000, "a step of the recorded policy takes {count} instructions");
+}
+
+#[test]
+fn a_step_of_the_reference_net_stays_within_its_budget() {
+    let count = dearest(&board("reference"));
+    assert!(count <= 110_000, "a step takes {count} instructions");
 }

@@ -15,7 +15,7 @@ const UNSAFE: &[&str] = &["trainer/src/bin/ddn-train.rs"];
 const SLEEP: &[&str] = &["trainer/src/commands/evaluate.rs"];
 
 /// What `ddn-runtime` may be linked with.
-const RUNTIME_DEPENDENCIES: &[&str] = &["heapless"];
+const RUNTIME_DEPENDENCIES: &[&str] = &["bytemuck", "heapless"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()

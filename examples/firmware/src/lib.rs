@@ -1,4 +1,4 @@
-//! What both programs share: files in flash, an instruction counter, a console without `core::fmt`, and an exit code.
+//! What both programs share: an instruction counter, a console without `core::fmt`, and an exit code.
 //!
 //! Formatting by hand keeps the images free of panics, which the feature `no-panic-proof` lets the linker verify.
 #![no_std]
@@ -6,19 +6,6 @@
 pub mod console;
 pub mod counter;
 mod panic;
-
-/// Bytes that begin at a multiple of 16.
-#[repr(C, align(16))]
-pub struct Aligned<T: ?Sized>(pub T);
-
-/// Places a file in flash, as `&'static [u8]`.
-#[macro_export]
-macro_rules! flash {
-    ($path:expr) => {{
-        static FILE: &$crate::Aligned<[u8]> = &$crate::Aligned(*include_bytes!($path));
-        &FILE.0
-    }};
-}
 
 /// Ends the run; the host sees 0 for `Ok`, 1 otherwise. The error is printed.
 pub fn exit(result: Result<(), &'static str>) -> ! {

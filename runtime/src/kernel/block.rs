@@ -11,7 +11,7 @@
 
 use super::{Kernel, MAX_INPUTS, Parts};
 use crate::error::LayerFault;
-use crate::model::matrix::{Matrix, Row};
+use crate::model::matrix::Matrix;
 
 /// Output columns computed together: their sums stay in registers.
 const TILE: usize = 8;
@@ -50,19 +50,18 @@ impl<'m> Kernel<'m> for Block<'m> {
             let constant = self.weight.row(first + h.len());
             let terms = Terms { weight: &self.weight, first, h };
             let (tiles, rest) = output.as_chunks_mut::<TILE>();
-            let (constants, constant_rest) = constant.0.as_chunks::<{ 4 * TILE }>();
+            let (constants, constant_rest) = constant.0.as_chunks::<TILE>();
             for (tile, (output, constant)) in tiles.iter_mut().zip(constants).enumerate() {
-                let mut sums = [0.0; TILE];
-                Row(constant).copy_to(&mut sums);
-                terms.add(tile * 4 * TILE, &mut sums);
+                let mut sums = *constant;
+                terms.add(tile * TILE, &mut sums);
                 for (output, sum) in output.iter_mut().zip(sums) {
                     *output += x * sum;
                 }
             }
             let begin = self.width / TILE * TILE;
-            for (j, (output, sum)) in rest.iter_mut().zip(Row(constant_rest).iter()).enumerate() {
+            for (j, (output, &sum)) in rest.iter_mut().zip(constant_rest).enumerate() {
                 let mut sum = [sum];
-                terms.add(4 * (begin + j), &mut sum);
+                terms.add(begin + j, &mut sum);
                 *output += x * sum[0];
             }
         }
@@ -77,15 +76,15 @@ struct Terms<'a, 'm> {
 }
 
 impl Terms<'_, '_> {
-    /// Adds `sum_m h_m W[k, m, j]` for the columns that begin at byte `offset` of a row.
+    /// Adds `sum_m h_m W[k, m, j]` for the columns from `first_column` on.
     #[inline(always)]
-    fn add<const N: usize>(&self, offset: usize, sums: &mut [f32; N]) {
+    fn add<const N: usize>(&self, first_column: usize, sums: &mut [f32; N]) {
         for (m, &h) in self.h.iter().enumerate() {
             if h == 0.0 {
                 continue;
             }
-            let row = self.weight.row(self.first + m).0.get(offset..).unwrap_or_default();
-            for (sum, weight) in sums.iter_mut().zip(Row(row).iter()) {
+            let row = self.weight.row(self.first + m).0.get(first_column..).unwrap_or_default();
+            for (sum, weight) in sums.iter_mut().zip(row) {
                 *sum += h * weight;
             }
         }

@@ -73,9 +73,9 @@ impl<'m> Kernel<'m> for Gru<'m> {
 #[inline]
 fn affine(weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32]) -> [f32; 4] {
     let mut sums = weight.dot4(first, v);
-    let bias = bias.row(0).0.as_chunks::<4>().0.get(first..).unwrap_or_default();
+    let bias = bias.row(0).0.get(first..).unwrap_or_default();
     for (sum, bias) in sums.iter_mut().zip(bias) {
-        *sum += f32::from_le_bytes(*bias);
+        *sum += bias;
     }
     sums
 }

@@ -1,6 +1,7 @@
 //! A checked view of a safetensors file. Once it is made, every tensor's bytes are known to be there.
 //!
-//! It accepts any valid file of `F32` tensors with one to three dimensions, whoever wrote it. Where it is stricter than
+//! It accepts any valid file of `F32` tensors with one to three dimensions, whoever wrote it, that lies in memory so that
+//! its data begin at a multiple of four bytes: weights are then read as they lie. Where it is stricter than
 //! the format it is on purpose: no empty tensors, no unknown fields, no duplicate names, and the header starts with `{`.
 
 use heapless::Vec;
@@ -16,24 +17,24 @@ pub const MAX_TENSORS: usize = 48;
 /// Most metadata entries a file may hold.
 pub const MAX_METADATA: usize = 24;
 
-/// One tensor: its shape, filled with ones from the left to three dimensions, and its bytes.
+/// One tensor: its shape, filled with ones from the left to three dimensions, and its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tensor<'m> {
     pub(crate) rank: usize,
     pub(crate) shape: [usize; 3],
-    pub(crate) bytes: &'m [u8],
+    pub(crate) values: &'m [f32],
 }
 
 impl<'m> Tensor<'m> {
     /// The tensor as one matrix: all dimensions but the last are rows.
     pub(crate) fn matrix(&self) -> Matrix<'m> {
         let [a, b, c] = self.shape;
-        Matrix::new(self.bytes, a.saturating_mul(b), c)
+        Matrix::new(self.values, a.saturating_mul(b), c)
     }
 
     /// All of it in one row.
     pub(crate) fn row(&self) -> Row<'m> {
-        Row(self.bytes)
+        Row(self.values)
     }
 }
 
@@ -41,13 +42,14 @@ struct Entry<'m> {
     name: Text<'m>,
     rank: usize,
     shape: [usize; 3],
+    /// Bytes from the start of the data; once the file is checked, multiples of four.
     begin: usize,
     end: usize,
 }
 
 /// The tensors and metadata of a file. Borrowed, never copied.
 pub(crate) struct Archive<'m> {
-    data: &'m [u8],
+    data: &'m [f32],
     tensors: Vec<Entry<'m>, MAX_TENSORS>,
     metadata: Vec<(Text<'m>, Text<'m>), MAX_METADATA>,
 }
@@ -68,9 +70,10 @@ impl<'m> Archive<'m> {
         if !header.starts_with('{') {
             return Err(ModelError::Json { at: 0 });
         }
-        let mut archive = Self { data, tensors: Vec::new(), metadata: Vec::new() };
+        let mut archive = Self { data: &[], tensors: Vec::new(), metadata: Vec::new() };
         archive.read(&mut Cursor::new(header))?;
-        archive.tile()?;
+        archive.tile(data.len())?;
+        archive.data = bytemuck::try_cast_slice(data).map_err(|_| ModelError::Alignment)?;
         Ok(archive)
     }
 
@@ -86,8 +89,8 @@ impl<'m> Archive<'m> {
 
     fn tensor_by(&self, matches: impl Fn(Text<'m>) -> bool) -> Option<Tensor<'m>> {
         let entry = self.tensors.iter().find(|entry| matches(entry.name))?;
-        let bytes = self.data.get(entry.begin..entry.end)?;
-        Some(Tensor { rank: entry.rank, shape: entry.shape, bytes })
+        let values = self.data.get(entry.begin / 4..entry.end / 4)?;
+        Some(Tensor { rank: entry.rank, shape: entry.shape, values })
     }
 
     /// The metadata value of `key`.
@@ -136,21 +139,21 @@ impl<'m> Archive<'m> {
         Ok(())
     }
 
-    /// Ranges that lie inside, do not overlap and sum to the whole leave no hole, so nothing needs sorting.
-    fn tile(&self) -> Result<(), ModelError> {
+    /// Ranges that lie inside `len` bytes, do not overlap and sum to the whole leave no hole, so nothing needs sorting.
+    fn tile(&self, len: usize) -> Result<(), ModelError> {
         let mut covered = 0_usize;
         for (index, entry) in self.tensors.iter().enumerate() {
             let fault = ModelError::Offsets { tensor: index };
             let count = entry.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or(fault)?;
             let size = count.checked_mul(4).ok_or(fault)?;
-            let fits = entry.end <= self.data.len() && entry.end.checked_sub(entry.begin) == Some(size);
+            let fits = entry.end <= len && entry.end.checked_sub(entry.begin) == Some(size);
             let mut earlier = self.tensors.iter().take(index);
             if !fits || earlier.any(|other| entry.begin < other.end && other.begin < entry.end) {
                 return Err(fault);
             }
             covered = covered.checked_add(size).ok_or(fault)?;
         }
-        if covered == self.data.len() { Ok(()) } else { Err(ModelError::Holes) }
+        if covered == len { Ok(()) } else { Err(ModelError::Holes) }
     }
 }
 

@@ -1,20 +1,20 @@
-//! Matrices that stay in the file: little-endian bytes in, `f32` out, no copy and no alignment asked for.
+//! Matrices that stay in the file, no copy made.
 //!
 //! Every dot product of this crate is computed here, in one order of operations: four partial sums over the columns
 //! `c mod 4`, added as `(p0 + p1) + (p2 + p3)`. The order does not depend on the target or on how rows are grouped.
 
-/// A row-major matrix of `f32` in the bytes of a file.
+/// A row-major matrix in a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'m> {
-    bytes: &'m [u8],
+    values: &'m [f32],
     rows: usize,
     cols: usize,
 }
 
 impl<'m> Matrix<'m> {
-    /// `bytes` holds `4 * rows * cols` bytes.
-    pub(crate) fn new(bytes: &'m [u8], rows: usize, cols: usize) -> Self {
-        Self { bytes, rows, cols }
+    /// `values` holds `rows * cols` of them.
+    pub(crate) fn new(values: &'m [f32], rows: usize, cols: usize) -> Self {
+        Self { values, rows, cols }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -25,11 +25,10 @@ impl<'m> Matrix<'m> {
         self.cols
     }
 
-    /// The bytes of one row; empty if there is no such row.
+    /// One row; empty if there is no such row.
     pub(crate) fn row(&self, row: usize) -> Row<'m> {
-        let width = self.cols.saturating_mul(4);
-        let begin = row.saturating_mul(width);
-        Row(self.bytes.get(begin..begin.saturating_add(width)).unwrap_or_default())
+        let begin = row.saturating_mul(self.cols);
+        Row(self.values.get(begin..begin.saturating_add(self.cols)).unwrap_or_default())
     }
 
     /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
@@ -37,26 +36,24 @@ impl<'m> Matrix<'m> {
     /// Two rows at a time, so that `x` is loaded once for both: eight sums fit the registers of a Cortex-M4F without
     /// spilling, sixteen do not.
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
-        let width = self.cols.wrapping_mul(4); // no overflow: a row is part of the file
-        let rest = self.bytes.get(first.wrapping_mul(width)..).unwrap_or_default();
+        let width = self.cols;
+        let rest = self.values.get(first.wrapping_mul(width)..).unwrap_or_default();
         let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
         let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
         let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
         let (d, _) = rest.split_at_checked(width).unwrap_or_default();
-        let [a, b] = dot2(a, b, x);
-        let [c, d] = dot2(c, d, x);
-        [a, b, c, d]
+        dot4([a, b, c, d], x)
     }
 }
 
-/// A row of `f32` in the bytes of a file.
+/// A row of numbers in a file.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'m>(pub(crate) &'m [u8]);
+pub struct Row<'m>(pub(crate) &'m [f32]);
 
 impl<'m> Row<'m> {
     /// How many floats there are.
     pub fn len(self) -> usize {
-        self.0.len() / 4
+        self.0.len()
     }
 
     /// Whether there is none.
@@ -67,7 +64,7 @@ impl<'m> Row<'m> {
     /// The floats from left to right.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + Clone + use<'m> {
-        self.0.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
+        self.0.iter().copied()
     }
 
     /// Writes the floats to the front of `to`, as many as fit.
@@ -78,28 +75,32 @@ impl<'m> Row<'m> {
     }
 }
 
-/// Two rows times `x`. The rows have the same length, or one of them is missing.
+/// Four rows times `x`. The rows have the same length, or are missing.
 #[inline(always)]
-fn dot2(a: &[u8], b: &[u8], x: &[f32]) -> [f32; 2] {
-    if b.is_empty() {
-        return [dot(a, x), 0.0];
+fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
+    if d.is_empty() {
+        return [dot(a, x), dot(b, x), dot(c, x), 0.0];
     }
-    let (a, a_tail) = a.as_chunks::<16>();
-    let (b, b_tail) = b.as_chunks::<16>();
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let ((c, c_tail), (d, d_tail)) = (c.as_chunks::<4>(), d.as_chunks::<4>());
     let (x, x_tail) = x.as_chunks::<4>();
-    let (mut sums_a, mut sums_b) = ([0.0; 4], [0.0; 4]);
-    for ((x, a), b) in x.iter().zip(a).zip(b) {
-        add(&mut sums_a, x, a);
-        add(&mut sums_b, x, b);
+    let mut sums = [[0.0; 4]; 4];
+    for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
+        let [p, q, r, s] = &mut sums;
+        add(p, x, a);
+        add(q, x, b);
+        add(r, x, c);
+        add(s, x, d);
     }
-    add_tail(&mut sums_a, x_tail, a_tail);
-    add_tail(&mut sums_b, x_tail, b_tail);
-    [total(sums_a), total(sums_b)]
+    for (sums, tail) in sums.iter_mut().zip([a_tail, b_tail, c_tail, d_tail]) {
+        add_tail(sums, x_tail, tail);
+    }
+    sums.map(total)
 }
 
 /// One row times `x`, in the same order as [`dot2`].
-fn dot(row: &[u8], x: &[f32]) -> f32 {
-    let (row, row_tail) = row.as_chunks::<16>();
+fn dot(row: &[f32], x: &[f32]) -> f32 {
+    let (row, row_tail) = row.as_chunks::<4>();
     let (x, x_tail) = x.as_chunks::<4>();
     let mut sums = [0.0; 4];
     for (x, row) in x.iter().zip(row) {
@@ -110,16 +111,15 @@ fn dot(row: &[u8], x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn add(sums: &mut [f32; 4], x: &[f32; 4], row: &[u8; 16]) {
-    let (weights, _) = row.as_chunks::<4>();
-    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(weights) {
-        *sum += x * f32::from_le_bytes(*weight);
+fn add(sums: &mut [f32; 4], x: &[f32; 4], row: &[f32; 4]) {
+    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(row) {
+        *sum += x * weight;
     }
 }
 
 #[inline(always)]
-fn add_tail(sums: &mut [f32; 4], x: &[f32], row: &[u8]) {
-    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(Row(row).iter()) {
+fn add_tail(sums: &mut [f32; 4], x: &[f32], row: &[f32]) {
+    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(row) {
         *sum += x * weight;
     }
 }

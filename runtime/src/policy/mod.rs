@@ -38,7 +38,7 @@ pub struct Policy<'m> {
 }
 
 impl<'m> Policy<'m> {
-    /// Reads a policy from the bytes of a file, at any alignment. Weights are used where they are.
+    /// Reads a policy from the bytes of a file; [`flash!`](crate::flash) places one. Weights are used where they are.
     ///
     /// # Errors
     /// If anything is wrong with the file: what `from_bytes` accepts, [`Policy::act`] can run.

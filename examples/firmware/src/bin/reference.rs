@@ -18,7 +18,7 @@ fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
     let counter = Counter::new(peripherals.SYST);
-    let policy = Policy::from_bytes(ddn_firmware::flash!(env!("DDN_REFERENCE_FILE")));
+    let policy = Policy::from_bytes(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE")));
     let policy = policy.map_err(|_| "the policy file is not valid")?;
     let mut memory = Memory::<64>::new();
     let mut scratch = [0.0; 512];

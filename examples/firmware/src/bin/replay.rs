@@ -25,9 +25,9 @@ fn run() -> Result<(), &'static str> {
     let mut memory = Memory::<MEMORY>::new();
     let mut scratch = [0.0; SCRATCH];
 
-    let (policy, open) = counter.count(|| Policy::from_bytes(ddn_firmware::flash!(env!("DDN_POLICY_FILE"))));
+    let (policy, open) = counter.count(|| Policy::from_bytes(ddn_runtime::flash!(env!("DDN_POLICY_FILE"))));
     let policy = policy.map_err(|_| "the policy file is not valid")?;
-    let episodes = Recording::from_bytes(ddn_firmware::flash!(env!("DDN_EPISODES_FILE")), policy.spec())
+    let episodes = Recording::from_bytes(ddn_runtime::flash!(env!("DDN_EPISODES_FILE")), policy.spec())
         .map_err(|_| "the episode file is not valid")?;
     let steps =
         policy.self_test(&mut memory, &mut scratch).map_err(|_| "the self-test disagrees with the file")?;
