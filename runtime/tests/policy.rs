@@ -236,6 +236,19 @@ fn graphs_that_do_not_fit_are_refused() {
     let weight = |name: &str, value: f32| check(&|_, tensors| tensors.get_mut(name).unwrap().1[0] = value);
     assert_eq!(weight("gru.bias_hh", f32::NAN), fault(6, LayerFault::NotFinite));
     assert_eq!(weight("hyper.weight", f32::INFINITY), fault(0, LayerFault::NotFinite));
+    for at in 0..40 {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let anywhere = |name: &str, at: usize| {
+                check(&|_, tensors| {
+                    let values = &mut tensors.get_mut(name).unwrap().1;
+                    let len = values.len();
+                    values[at % len] = value;
+                })
+            };
+            assert_eq!(anywhere("hyper.weight", at), fault(0, LayerFault::NotFinite), "{value} at {at}");
+            assert_eq!(anywhere("gru.weight_hh", 7 * at), fault(6, LayerFault::NotFinite), "{value} at {at}");
+        }
+    }
     assert_eq!(mirror_error(), fault(0, LayerFault::Arity));
 }
 

@@ -36,7 +36,7 @@ impl<'m> Parts<'_, 'm> {
         if tensor.rank != rank {
             return Err(LayerFault::Width);
         }
-        if !tensor.row().iter().all(f32::is_finite) {
+        if !tensor.row().is_finite() {
             return Err(LayerFault::NotFinite);
         }
         Ok((tensor.shape, tensor.matrix()))
