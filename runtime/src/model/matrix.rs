@@ -33,11 +33,11 @@ impl<'m> Matrix<'m> {
 
     /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
     ///
-    /// Two rows at a time, so that `x` is loaded once for both: eight sums fit the registers of a Cortex-M4F without
-    /// spilling, sixteen do not.
+    /// All four at once, so that `x` is loaded once for them: their sixteen sums fit the registers of a Cortex-M4F.
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
         let width = self.cols;
-        let rest = self.values.get(first.wrapping_mul(width)..).unwrap_or_default();
+        let begin = first.wrapping_mul(width); // no overflow: a row is part of the file
+        let rest = self.values.get(begin..).unwrap_or_default();
         let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
         let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
         let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
@@ -111,7 +111,7 @@ fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
     sums.map(total)
 }
 
-/// One row times `x`, in the same order as [`dot2`].
+/// One row times `x`, in the same order as [`dot4`].
 fn dot(row: &[f32], x: &[f32]) -> f32 {
     let (row, row_tail) = row.as_chunks::<4>();
     let (x, x_tail) = x.as_chunks::<4>();
