@@ -9,8 +9,9 @@ pub struct Aligned<T: ?Sized>(pub T);
 ///
 /// The path is one of `include_bytes!`: relative to the source file.
 ///
-/// ```ignore
-/// let policy = Policy::from_bytes(ddn_runtime::flash!("policy.safetensors"))?;
+/// ```
+/// let file: &'static [u8] = ddn_runtime::flash!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+/// assert!(file.as_ptr().addr().is_multiple_of(16));
 /// ```
 #[macro_export]
 macro_rules! flash {

@@ -27,6 +27,7 @@
 //! #     r#""fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
 //! #     r#""fc.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]}}"#,
 //! # );
+//! # let header = format!("{header:0$}", header.len().next_multiple_of(8)); // aligns the data
 //! # let mut file = (header.len() as u64).to_le_bytes().to_vec();
 //! # file.extend_from_slice(header.as_bytes());
 //! # file.extend([0.0_f32, 0.0, 1.0, 0.0, 0.0, 1.0].iter().flat_map(|v| v.to_le_bytes()));
