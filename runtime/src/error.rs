@@ -42,8 +42,8 @@ pub enum ModelError {
     },
     /// Bytes that belong to no tensor.
     Holes,
-    /// The data do not begin at an address divisible by four. Place the file with [`flash!`](crate::flash), or at an
-    /// address divisible by eight if the length of its header is.
+    /// The data do not begin at an address divisible by four. Place the file with [`flash!`](crate::flash); what
+    /// `ddn-export` writes may begin at any address divisible by four.
     Alignment,
     /// A metadata key is absent.
     Missing {

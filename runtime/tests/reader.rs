@@ -20,6 +20,11 @@ fn file(header: &str, data: &[u8]) -> Vec<u8> {
     file
 }
 
+/// Where the header of a file ends.
+fn data_begin(file: &[u8]) -> usize {
+    8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize
+}
+
 /// What the reader accepts, the crate accepts too.
 fn no_laxer_than_the_crate(file: &[u8]) -> bool {
     Policy::from_bytes(file).is_err() || SafeTensors::deserialize(file).is_ok()
@@ -71,8 +76,7 @@ fn a_file_of_another_writer_is_read() {
 fn data_begin_at_a_multiple_of_four_or_the_file_is_refused() {
     let whole = fixture::agent_file(fixture::SMALL, 1, 2);
     let mut room = vec![0_u8; whole.len() + 16];
-    let (header, _) = whole.split_first_chunk::<8>().unwrap();
-    let data = 8 + usize::try_from(u64::from_le_bytes(*header)).unwrap();
+    let data = data_begin(&whole);
     let mut refused = 0;
     for offset in 0..16 {
         let file = &mut room[offset..][..whole.len()];
@@ -104,8 +108,7 @@ fn no_prefix_is_a_file() {
 #[test]
 fn one_wrong_bit() {
     let whole = fixture::agent_file(fixture::SMALL, 1, 1);
-    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    for at in 0..header {
+    for at in 0..data_begin(&whole) {
         for bit in 0..8 {
             let mut bad = whole.clone();
             bad[at] ^= 1 << bit;

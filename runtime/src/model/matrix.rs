@@ -106,7 +106,7 @@ fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
         add(s, x, d);
     }
     for (sums, tail) in sums.iter_mut().zip([a_tail, b_tail, c_tail, d_tail]) {
-        add_tail(sums, x_tail, tail);
+        add(sums, x_tail, tail);
     }
     sums.map(total)
 }
@@ -119,19 +119,13 @@ fn dot(row: &[f32], x: &[f32]) -> f32 {
     for (x, row) in x.iter().zip(row) {
         add(&mut sums, x, row);
     }
-    add_tail(&mut sums, x_tail, row_tail);
+    add(&mut sums, x_tail, row_tail);
     total(sums)
 }
 
+/// Up to four columns.
 #[inline(always)]
-fn add(sums: &mut [f32; 4], x: &[f32; 4], row: &[f32; 4]) {
-    for ((sum, x), weight) in sums.iter_mut().zip(x).zip(row) {
-        *sum += x * weight;
-    }
-}
-
-#[inline(always)]
-fn add_tail(sums: &mut [f32; 4], x: &[f32], row: &[f32]) {
+fn add(sums: &mut [f32; 4], x: &[f32], row: &[f32]) {
     for ((sum, x), weight) in sums.iter_mut().zip(x).zip(row) {
         *sum += x * weight;
     }
