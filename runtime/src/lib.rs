@@ -51,12 +51,14 @@
 #[cfg(target_endian = "big")]
 compile_error!("weights are read as they lie in the file, which is little-endian");
 
+mod crc;
 pub mod error;
 mod flash;
 mod kernel;
 pub mod model;
 pub mod policy;
 
+pub use crc::{Crc32, crc32};
 #[doc(inline)]
 pub use error::{ActError, ModelError, SelfTestError};
 pub use flash::Aligned;

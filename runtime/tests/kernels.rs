@@ -218,3 +218,13 @@ fn tanh_and_sigmoid_keep_their_bounds() {
     assert!((tanh(f32::INFINITY) - 1.0).abs() < 4e-7 && (tanh(f32::NEG_INFINITY) + 1.0).abs() < 4e-7);
     assert!(sigmoid(f32::NEG_INFINITY) < 3e-7 && sigmoid(f32::NEG_INFINITY) >= 0.0);
 }
+
+#[test]
+fn the_crc_is_the_catalogued_one() {
+    // The check value of CRC-32/ISO-HDLC, and of gzip for nothing and for one byte.
+    assert_eq!(ddn_runtime::crc32(b"123456789"), 0xcbf4_3926);
+    assert_eq!(ddn_runtime::crc32(b""), 0);
+    assert_eq!(ddn_runtime::crc32(b"a"), 0xe8b7_be43);
+    let pieces = ddn_runtime::Crc32::new().add(b"1234").add(b"").add(b"56789");
+    assert_eq!(pieces.value(), 0xcbf4_3926);
+}
