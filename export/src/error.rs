@@ -102,6 +102,19 @@ pub enum ExportError {
         /// Names of the engines, joined by commas.
         engines: String,
     },
+    /// The rounded policy acts too differently; nothing was written.
+    #[error(
+        "int8 takes the same action in {share:.2} % of {steps} agent steps, {wanted:.2} % are wanted \
+         (--min-agreement); no file was written"
+    )]
+    Disagreement {
+        /// Per cent of equal actions.
+        share: f64,
+        /// Steps compared.
+        steps: usize,
+        /// What was asked for, per cent.
+        wanted: f64,
+    },
     /// A name on the command line that no registry knows.
     #[error("unknown {what} `{name}`; known: {known}")]
     Unknown {
@@ -131,7 +144,7 @@ impl ExportError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Engine { .. } | Self::Mismatch { .. } => 1,
+            Self::Engine { .. } | Self::Mismatch { .. } | Self::Disagreement { .. } => 1,
             Self::Unfinished { .. }
             | Self::OnnxRuntimeMissing { .. }
             | Self::Unsupported { .. }

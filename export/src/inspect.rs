@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::archive;
 use crate::error::ExportError;
 use crate::onnx::{self, proto};
-use crate::{archive, graph};
 
 /// Describes a model file or an ONNX file; the first bytes tell which.
 ///
@@ -23,18 +23,18 @@ fn describe_archive(bytes: &[u8]) -> Result<String, ExportError> {
     }
     if let Some(layers) = metadata.get("ddn.graph") {
         text += "\ngraph\n";
-        for layer in graph::from_text(layers)? {
+        for layer in layers.split(';') {
             line(&mut text, format_args!("  {layer}"));
         }
     }
     text += "\ntensors\n";
     let (mut weights, mut answers) = (0, 0);
-    for (name, tensor) in &tensors {
-        let size = 4 * tensor.data.len();
+    for (name, (shape, numbers)) in &tensors {
+        let (size, dtype) = (numbers.bytes().len(), numbers.dtype());
         *(if name.starts_with("kat.") { &mut answers } else { &mut weights }) += size;
-        line(&mut text, format_args!("  {name:<16} {:<14} {size:>9} bytes", shape(&tensor.shape)));
+        line(&mut text, format_args!("  {name:<16} {dtype:<4} {:<14} {size:>9} bytes", extent(shape)));
     }
-    let steps = tensors.get("kat.action").map_or(0, |tensor| tensor.data.len());
+    let steps = tensors.get("kat.action").and_then(|(shape, _)| shape.first().copied()).unwrap_or(0);
     let header = bytes.len() - weights - answers;
     line(
         &mut text,
@@ -73,7 +73,7 @@ fn describe_onnx(bytes: &[u8]) -> Result<String, ExportError> {
     text += "\ninitializers\n";
     for tensor in &graph.initializer {
         let dims: Vec<usize> = tensor.dims.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
-        let (shape, size) = (shape(&dims), tensor.raw_data.len());
+        let (shape, size) = (extent(&dims), tensor.raw_data.len());
         line(&mut text, format_args!("  {:<16} {shape:<14} {size:>9} bytes", tensor.name));
     }
     Ok(text)
@@ -84,7 +84,7 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{content}");
 }
 
-fn shape(extents: &[usize]) -> String {
+fn extent(extents: &[usize]) -> String {
     format!("[{}]", extents.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))
 }
 

@@ -1,9 +1,13 @@
 //! One run of the exporter: from a trained team to bytes and reports, nothing written.
 
+use ddn_trainer::env::Env;
+
+use crate::agree::{Agreement, agree};
 use crate::error::ExportError;
 use crate::exporter::{self, Exporter};
 use crate::frozen::Frozen;
 use crate::publish::Output;
+use crate::quantize::Quantized;
 use crate::record::Recording;
 use crate::replay;
 use crate::safetensors::{self, Safetensors};
@@ -23,10 +27,21 @@ pub trait Trained {
     /// # Errors
     /// If the environment or the network fails.
     fn record(&self, episodes: usize) -> Result<Vec<Recording>, ExportError>;
+
+    /// The environment it was trained in.
+    ///
+    /// # Errors
+    /// If it cannot be built any more.
+    fn env(&self) -> Result<Box<dyn Env>, ExportError>;
 }
 
+/// Episodes that show an integer network its ranges.
+pub const CALIBRATION: usize = 16;
+/// Seed of the episodes that two engines are compared on.
+const SEED: u64 = 0;
+
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Names of the formats to write.
     pub formats: Vec<String>,
@@ -36,6 +51,17 @@ pub struct Job {
     pub episodes: usize,
     /// Agent episodes to write for a replay on a device; 0 writes none.
     pub record: usize,
+    /// Whether to round to integers as well, and how to compare.
+    pub quantize: Option<Quantize>,
+}
+
+/// How a rounded policy is held to the one in floats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantize {
+    /// Agent steps to compare, at least.
+    pub steps: usize,
+    /// Episodes that each plays.
+    pub episodes: usize,
 }
 
 /// What came out.
@@ -45,6 +71,8 @@ pub struct Outcome {
     pub outputs: Vec<Output>,
     /// One report per engine that was asked for.
     pub reports: Vec<Report>,
+    /// How the rounded policy compares with the one in floats.
+    pub agreement: Option<Agreement>,
 }
 
 /// Freezes, lets the embedded runtime give the known answers, encodes, and replays
@@ -64,17 +92,18 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let engines = job.engines.iter().filter(|name| *name != REFERENCE);
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
     let checked = if job.engines.is_empty() { 0 } else { job.episodes };
-    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(1);
+    let calibration = if job.quantize.is_some() { CALIBRATION } else { 1 };
+    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(calibration);
     let recordings = trained.record(recorded)?;
     let first = recordings.first().ok_or_else(|| ExportError::Recording {
         episode: 0,
         reason: "was asked for and did not come".into(),
     })?;
 
-    let mut runtime = Runtime::load(&frozen, Safetensors.encode(&frozen)?)?;
+    let mut runtime = Runtime::load(&frozen.spec, Safetensors.encode(&frozen)?)?;
     frozen.known_answers = Some(replay::self_test(&mut runtime, &frozen.spec, first)?);
     // The finished file must pass its own test before anyone else is asked.
-    let mut runtime = Runtime::load(&frozen, Safetensors.encode(&frozen)?)?;
+    let mut runtime = Runtime::load(&frozen.spec, Safetensors.encode(&frozen)?)?;
     let mut outputs = Vec::new();
     for exporter in exporters {
         let bytes = exporter.encode(&frozen)?;
@@ -85,11 +114,39 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
         let bytes = safetensors::episodes(&frozen, &answers)?;
         outputs.push(Output { file_name: safetensors::EPISODES, bytes });
     }
+    let mut agreement = None;
+    if let Some(quantize) = &job.quantize {
+        let (mut rounded, files) = round(job, &frozen, &recordings)?;
+        outputs.extend(files);
+        let sizes = (SEED, quantize.episodes, quantize.steps);
+        agreement = Some(agree(trained.env()?.as_mut(), [&mut runtime, &mut rounded], sizes)?);
+    }
 
     let recordings = &recordings[..checked.min(recordings.len())];
     let reports = engines
         .iter_mut()
         .map(|engine| compare(engine.as_mut(), &frozen.spec, recordings))
         .collect::<Result<_, _>>()?;
-    Ok(Outcome { outputs, reports })
+    Ok(Outcome { outputs, reports, agreement })
+}
+
+/// The policy in integers, its files, and the engine that runs it.
+fn round(
+    job: &Job,
+    frozen: &Frozen,
+    recordings: &[Recording],
+) -> Result<(Runtime, Vec<Output>), ExportError> {
+    let mut quantized = Quantized::int8(frozen, &recordings[..CALIBRATION.min(recordings.len())])?;
+    let mut runtime = Runtime::load(&frozen.spec, quantized.encode()?)?;
+    quantized.known_answers =
+        recordings.first().map(|first| replay::self_test(&mut runtime, &frozen.spec, first)).transpose()?;
+    let bytes = quantized.encode()?;
+    let mut runtime = Runtime::load(&frozen.spec, bytes.clone())?;
+    let mut outputs = vec![Output { file_name: safetensors::INT8, bytes }];
+    if job.record > 0 {
+        let answers = replay::agent_episodes(&mut runtime, &frozen.spec, recordings, job.record)?;
+        let bytes = safetensors::episodes(frozen, &answers)?;
+        outputs.push(Output { file_name: safetensors::INT8_EPISODES, bytes });
+    }
+    Ok((runtime, outputs))
 }

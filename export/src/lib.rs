@@ -37,6 +37,7 @@
 //! # Ok::<(), ddn_export::error::ExportError>(())
 //! ```
 
+pub mod agree;
 pub mod archive;
 pub mod error;
 pub mod exporter;
@@ -48,6 +49,7 @@ pub mod job;
 pub mod kat;
 pub mod onnx;
 pub mod publish;
+pub mod quantize;
 pub mod record;
 pub mod replay;
 pub mod safetensors;

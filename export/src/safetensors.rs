@@ -10,6 +10,10 @@ use crate::kat::KnownAnswers;
 
 /// Name of the replay file in the output directory.
 pub const EPISODES: &str = "episodes.safetensors";
+/// Name of the model file in integers.
+pub const INT8: &str = "policy_int8.safetensors";
+/// Name of the replay file for the model file in integers.
+pub const INT8_EPISODES: &str = "episodes_int8.safetensors";
 
 /// Writes `policy.safetensors`: contract and graph as metadata, weights and known answers as
 /// tensors.
@@ -31,7 +35,7 @@ impl Exporter for Safetensors {
             answers.check(&frozen.spec)?;
             tensors.extend(answers.tensors(&frozen.spec));
         }
-        Ok(archive::encode(&frozen.metadata(), &tensors))
+        Ok(archive::encode(&frozen.metadata(), &archive::numbers(&tensors)))
     }
 }
 
@@ -44,5 +48,5 @@ pub fn episodes(frozen: &Frozen, answers: &KnownAnswers) -> Result<Vec<u8>, Expo
     answers.check(&frozen.spec)?;
     let mut metadata: BTreeMap<&'static str, String> = frozen.metadata();
     metadata.retain(|key, _| !matches!(*key, "ddn.graph" | "ddn.gates"));
-    Ok(archive::encode(&metadata, &answers.tensors(&frozen.spec)))
+    Ok(archive::encode(&metadata, &archive::numbers(&answers.tensors(&frozen.spec))))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ddn_trainer::checkpoint::{Checkpoint, store};
+use ddn_trainer::env::Env;
 use ddn_trainer::error::CheckpointError;
 use ddn_trainer::eval;
 use ddn_trainer::learner::fusion::BlockActivation;
@@ -107,5 +108,14 @@ impl Trained for Source {
             action: r.action,
         });
         Ok(episodes.collect())
+    }
+
+    fn env(&self) -> Result<Box<dyn Env>, ExportError> {
+        let failed = |reason: String| {
+            let (engine, during) = ("environment", "building");
+            ExportError::Engine { engine, during, reason }
+        };
+        let mut envs = self.checkpoint.envs(1).map_err(|e| failed(e.to_string()))?;
+        envs.pop().ok_or_else(|| failed("none was built".into()))
     }
 }

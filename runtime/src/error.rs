@@ -101,7 +101,7 @@ impl fmt::Display for LayerFault {
             Self::Arity => "wrong number of inputs, or one slot used twice",
             Self::Slot => "slot is out of range, not written yet, or of another width",
             Self::Tensor => "a tensor is absent",
-            Self::Dtype => "a tensor's type is not the kernel's",
+            Self::Dtype => "a tensor or an input is of another type",
             Self::Width => "a tensor's shape does not fit the inputs",
             Self::NotFinite => "a weight is not finite",
         })

@@ -46,7 +46,7 @@
 //! # }
 //! ```
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(target_endian = "big")]
 compile_error!("weights are read as they lie in the file, which is little-endian");
@@ -62,7 +62,7 @@ pub use crc::{Crc32, crc32};
 #[doc(inline)]
 pub use error::{ActError, ModelError, SelfTestError};
 pub use flash::Aligned;
-pub use kernel::math;
+pub use kernel::{math, table};
 #[doc(inline)]
 pub use model::{AgentSpec, Recording};
 #[doc(inline)]

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ddn_export::error::ExportError;
-use ddn_export::job::{self, Job, Trained};
+use ddn_export::job::{self, Job, Quantize, Trained};
 use ddn_export::source::Source;
 use ddn_export::verify::refuse;
 use ddn_trainer::checkpoint::store;
@@ -92,11 +92,14 @@ fn export(scheme: &str, dir: &Path, engines: &[&str]) {
         engines: engines.iter().map(|&engine| engine.to_owned()).collect(),
         episodes: 6,
         record: 0,
+        quantize: Some(Quantize { steps: 300, episodes: 2 }),
     };
     let outcome = job::run(&job, &Source::open(dir).expect("a run"))
         .unwrap_or_else(|error| panic!("{scheme}: {error}"));
     refuse(&outcome.reports).unwrap_or_else(|error| panic!("{scheme}: {error}"));
     assert_eq!(outcome.reports.len(), engines.len() - 1, "all but the reference");
+    let agreement = outcome.agreement.expect("was asked for");
+    agreement.refuse(0.95).unwrap_or_else(|error| panic!("{scheme}: {error}"));
     assert!(outcome.reports.iter().all(|report| report.steps > 100), "{scheme}: {:?}", outcome.reports);
 }
 

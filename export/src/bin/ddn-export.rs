@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+use ddn_export::agree::Agreement;
 use ddn_export::error::ExportError;
 use ddn_export::inspect;
-use ddn_export::job::{self, Job};
+use ddn_export::job::{self, Job, Quantize};
 use ddn_export::publish::publish;
 use ddn_export::source::Source;
 use ddn_export::verify::{Report, refuse};
@@ -50,10 +51,19 @@ struct Export {
     /// Replay recorded episodes through every engine first; write nothing if one disagrees.
     #[arg(long)]
     verify: bool,
-    /// Episodes to replay.
-    #[arg(long, value_name = "N", default_value_t = 200, requires = "verify",
-        value_parser = clap::value_parser!(u32).range(1..))]
+    /// Episodes to replay, and to compare the returns of a rounded policy over.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     episodes: u32,
+    /// Write the policy in integers as well: `policy_int8.safetensors`.
+    #[arg(long, value_name = "FORMAT", value_parser = ddn_export::quantize::FORMATS.to_vec())]
+    quantize: Option<String>,
+    /// Agent steps over which the rounded policy is compared with the one in floats.
+    #[arg(long, value_name = "STEPS", default_value_t = 20_000, requires = "quantize",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    agreement_steps: u32,
+    /// Share of equal actions, from 0 to 1, below which nothing is written.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.995, requires = "quantize", value_parser = share)]
+    min_agreement: f64,
     /// Engines to hold to the trained network, which is `candle`.
     #[arg(
         long,
@@ -95,15 +105,26 @@ fn export(args: &Export) -> Result<()> {
         engines: if args.verify { args.engines.clone() } else { Vec::new() },
         episodes: usize::try_from(args.episodes)?,
         record: usize::try_from(args.record)?,
+        quantize: match args.quantize {
+            Some(_) => Some(Quantize {
+                steps: usize::try_from(args.agreement_steps)?,
+                episodes: usize::try_from(args.episodes)?,
+            }),
+            None => None,
+        },
     };
     let source = Source::open(input)?;
     let outcome = job::run(&job, &source)?;
     let mut out = std::io::stdout().lock();
     if !args.json {
         print_reports(&mut out, &outcome.reports)?;
+        if let Some(agreement) = &outcome.agreement {
+            print_agreement(&mut out, agreement)?;
+        }
     }
     let dir = args.out.clone().unwrap_or_else(|| source.default_out());
-    let written = publish(&dir, &outcome.outputs, &outcome.reports);
+    let agreed = outcome.agreement.as_ref().map_or(Ok(()), |agreement| agreement.refuse(args.min_agreement));
+    let written = agreed.and_then(|()| publish(&dir, &outcome.outputs, &outcome.reports));
     let paths = written.as_deref().unwrap_or_default();
     if args.json {
         let files: Vec<_> = paths
@@ -114,6 +135,7 @@ fn export(args: &Export) -> Result<()> {
         let passed = refuse(&outcome.reports).is_ok();
         let report = serde_json::json!({
             "verified": args.verify && passed, "engines": outcome.reports, "files": files,
+            "agreement": outcome.agreement,
         });
         writeln!(out, "{report}")?;
     } else {
@@ -122,6 +144,28 @@ fn export(args: &Export) -> Result<()> {
         }
     }
     written?;
+    Ok(())
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not between 0 and 1".into()) }
+}
+
+fn print_agreement(out: &mut impl std::io::Write, agreement: &Agreement) -> Result<()> {
+    let Agreement { steps, equal, largest_difference, first, second } = agreement;
+    let share = 100.0 * agreement.share();
+    writeln!(
+        out,
+        "int8 takes the same action in {share:.4} % ({equal} of {steps} agent steps with a choice); largest |dQ| \
+         {largest_difference:.3e}"
+    )?;
+    for (name, earned) in [("f32", first), ("int8", second)] {
+        let won = earned.won.map_or(String::new(), |won| format!(", won {:.1} %", 100.0 * won));
+        let (mean, interval, episodes) = (earned.mean, earned.interval, earned.episodes);
+        writeln!(out, "{name:<5} return {mean:.3} +- {interval:.3} over {episodes} episodes{won}")?;
+    }
     Ok(())
 }
 

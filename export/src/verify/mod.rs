@@ -63,7 +63,7 @@ pub const ENGINES: &[&str] = &["runtime", "onnxruntime", "tract"];
 /// cannot be exported, or the engine cannot load it.
 pub fn load(name: &str, frozen: &Frozen) -> Result<Box<dyn Engine>, ExportError> {
     match name {
-        "runtime" => Ok(Box::new(Runtime::load(frozen, Safetensors.encode(frozen)?)?)),
+        "runtime" => Ok(Box::new(Runtime::load(&frozen.spec, Safetensors.encode(frozen)?)?)),
         "onnxruntime" => Ok(Box::new(OnnxRuntime::load(frozen, &Onnx.encode(frozen)?)?)),
         "tract" => Ok(Box::new(Tract::load(frozen, &Onnx.encode(frozen)?)?)),
         _ => Err(ExportError::Unknown {

@@ -6,7 +6,6 @@ use ddn_runtime::{AgentInput, Policy};
 
 use super::{Answer, Engine};
 use crate::error::ExportError;
-use crate::frozen::Frozen;
 use crate::record::TeamStep;
 use crate::spec::AgentSpec;
 
@@ -24,22 +23,22 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Loads the bytes of a model file; `frozen` gives the sizes.
+    /// Loads the bytes of a model file for agents of the given sizes.
     ///
     /// # Errors
     /// [`ExportError::Engine`] if the runtime refuses them, or they carry known answers that it
     /// does not reproduce to the bit.
-    pub fn load(frozen: &Frozen, file: Vec<u8>) -> Result<Self, ExportError> {
+    pub fn load(spec: &AgentSpec, file: Vec<u8>) -> Result<Self, ExportError> {
         let policy = Policy::from_bytes(&file).map_err(|e| failed("loading", e))?;
         let memory_len = policy.memory_len();
-        let mut memory = vec![0.0; memory_len * frozen.spec.n_agents];
+        let mut memory = vec![0.0; memory_len * spec.n_agents];
         let mut scratch = vec![0.0; policy.scratch_len()];
         if policy.recording().is_some() {
             let tested = policy.self_test(&mut memory, &mut scratch);
             tested.map_err(|e| failed("testing itself", e))?;
         }
         drop(policy);
-        Ok(Self { spec: frozen.spec.clone(), memory_len, memory, scratch, file })
+        Ok(Self { spec: spec.clone(), memory_len, memory, scratch, file })
     }
 }
 

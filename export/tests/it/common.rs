@@ -223,7 +223,7 @@ impl Engine for Formula {
 
 /// Episodes of `n_steps` with the formula's answers.
 pub(crate) fn record(frozen: &Frozen, episodes: usize, n_steps: usize) -> Vec<Recording> {
-    let spec = &frozen.spec;
+    let (spec, actions) = (&frozen.spec, frozen.spec.n_actions());
     let mut numbers = Numbers::new(7);
     let mut formula = Formula::new(frozen);
     (0..episodes)
@@ -232,9 +232,9 @@ pub(crate) fn record(frozen: &Frozen, episodes: usize, n_steps: usize) -> Vec<Re
             let mut recording = Recording { n_steps, ..Recording::default() };
             let mut last = vec![None; spec.n_agents];
             for _ in 0..n_steps {
-                let obs: Vec<f32> = (0..spec.n_agents * OBS).map(|_| numbers.next()).collect();
+                let obs: Vec<f32> = (0..spec.n_agents * spec.obs_dim).map(|_| numbers.next()).collect();
                 let available: Vec<bool> =
-                    (0..spec.n_agents * ACTIONS).map(|k| k % ACTIONS == 1 || numbers.next() > 0.0).collect();
+                    (0..spec.n_agents * actions).map(|k| k % actions == 1 || numbers.next() > 0.0).collect();
                 let step = TeamStep { obs: &obs, last_action: &last, available: &available };
                 let answer = formula.step(&step).expect("a formula cannot fail");
                 recording.obs.extend(&obs);

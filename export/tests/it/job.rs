@@ -2,12 +2,15 @@
 
 use ddn_export::error::ExportError;
 use ddn_export::frozen::Frozen;
-use ddn_export::job::{self, Job, Trained};
+use ddn_export::job::{self, Job, Quantize, Trained};
 use ddn_export::record::Recording;
 use ddn_export::verify::refuse;
 use ddn_export::{archive, freeze, graph};
 
+use ddn_trainer::env::Env;
+
 use crate::common;
+use crate::world::World;
 
 /// `shown` is what the trainer recorded with, `frozen` what it hands over.
 struct Team {
@@ -23,6 +26,10 @@ impl Trained for Team {
     fn record(&self, episodes: usize) -> Result<Vec<Recording>, ExportError> {
         Ok(common::record(&self.shown, episodes, 9))
     }
+
+    fn env(&self) -> Result<Box<dyn Env>, ExportError> {
+        Ok(Box::new(World::new(&self.frozen.spec)))
+    }
 }
 
 fn job(record: usize, engines: &[&str]) -> Job {
@@ -31,6 +38,7 @@ fn job(record: usize, engines: &[&str]) -> Job {
         engines: engines.iter().map(|&e| e.to_owned()).collect(),
         episodes: 3,
         record,
+        quantize: None,
     }
 }
 
@@ -46,8 +54,27 @@ fn a_team_becomes_files_that_pass() {
         let names: Vec<&str> = outcome.outputs.iter().map(|o| o.file_name).collect();
         assert_eq!(names, ["policy.safetensors", "policy.onnx", "episodes.safetensors"]);
         let (_, episodes) = archive::decode(&outcome.outputs[2].bytes).expect("reads");
-        assert_eq!(episodes["kat.action"].shape, [5 * 9]);
+        assert_eq!(episodes["kat.action"].0, [5 * 9]);
     }
+}
+
+#[test]
+fn a_team_becomes_integers_as_well() {
+    let team = Team { shown: common::lpn(), frozen: common::lpn() };
+    let quantize = Some(Quantize { steps: 500, episodes: 20 });
+    let outcome = job::run(&Job { quantize, ..job(5, &[]) }, &team).expect("runs");
+    let names: Vec<&str> = outcome.outputs.iter().map(|o| o.file_name).collect();
+    let want = ["policy.safetensors", "policy.onnx", "episodes.safetensors"];
+    assert_eq!(names, [&want[..], &["policy_int8.safetensors", "episodes_int8.safetensors"]].concat());
+    let (metadata, _) = archive::decode(&outcome.outputs[3].bytes).expect("reads");
+    assert_eq!(metadata["ddn.quantized"], "int8");
+    assert_eq!(metadata["ddn.contract"], team.frozen.spec.contract());
+    let agreement = outcome.agreement.expect("was asked for");
+    assert!(agreement.steps >= 500 && agreement.equal <= agreement.steps, "{agreement:?}");
+    assert_eq!((agreement.first.episodes, agreement.second.episodes), (20, 20));
+    agreement.refuse(0.95).expect("agrees");
+    let error = agreement.refuse(1.1).expect_err("never agrees that much").to_string();
+    assert!(error.ends_with("110.00 % are wanted (--min-agreement); no file was written"), "{error}");
 }
 
 #[test]

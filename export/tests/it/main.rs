@@ -7,3 +7,5 @@ mod engines;
 mod job;
 mod onnxruntime;
 mod publish;
+mod quantize;
+mod world;

@@ -9,7 +9,7 @@
 //! is summed with the terms of `x_k = 0` and `h_m = 0` left out. One-hot parts of an observation and a rectified `h`
 //! make most terms zero; leaving them out changes no value, because weights are finite.
 
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot};
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -33,11 +33,11 @@ impl<'m> Kernel<'m> for Block<'m> {
         if fits { Ok(Self { weight, width }) } else { Err(LayerFault::Width) }
     }
 
-    fn output_dim(&self) -> usize {
-        self.width
+    fn output(&self) -> Slot {
+        Slot::F32(self.width)
     }
 
-    fn run(&self, [h, x, b, _]: [&[f32]; MAX_INPUTS], _: &mut [f32], output: &mut [f32]) {
+    fn run(&self, [h, x, b, _]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         for (output, b) in output.iter_mut().zip(b) {
             *output = *b;
         }

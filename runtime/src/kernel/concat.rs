@@ -1,32 +1,35 @@
 //! `concat`: its inputs one after another.
 
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot};
 use crate::error::LayerFault;
 
-/// Has no tensors. Two to four inputs.
+/// Has no tensors. Two to four inputs, all numbers or all int16.
 #[derive(Clone, Debug)]
-pub(crate) struct Concat {
-    width: usize,
-}
+pub(crate) struct Concat(Slot);
 
 impl<'m> Kernel<'m> for Concat {
     const NAME: &'static str = "concat";
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
-        if parts.inputs.len() < 2 {
+        let (&first, rest) = parts.inputs.split_first().ok_or(LayerFault::Arity)?;
+        if rest.is_empty() {
             return Err(LayerFault::Arity);
         }
-        let width = parts.inputs.iter().try_fold(0_usize, |sum, &width| sum.checked_add(width));
-        width.map(|width| Self { width }).ok_or(LayerFault::Width)
+        let joined = rest.iter().try_fold(first, |sum, slot| match (sum, slot) {
+            (Slot::F32(sum), Slot::F32(width)) => sum.checked_add(*width).map(Slot::F32),
+            (Slot::I16(sum), Slot::I16(width)) => sum.checked_add(*width).map(Slot::I16),
+            _ => None,
+        });
+        joined.map(Self).ok_or(LayerFault::Width)
     }
 
-    fn output_dim(&self) -> usize {
-        self.width
+    fn output(&self) -> Slot {
+        self.0
     }
 
-    fn run(&self, inputs: [&[f32]; MAX_INPUTS], _: &mut [f32], output: &mut [f32]) {
-        for (output, value) in output.iter_mut().zip(inputs.iter().copied().flatten()) {
-            *output = *value;
+    fn run(&self, inputs: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
+        for (output, word) in output.iter_mut().zip(inputs.iter().copied().flatten()) {
+            *output = *word;
         }
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::math::{sigmoid, tanh};
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot};
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -39,8 +39,8 @@ impl<'m> Kernel<'m> for Gru<'m> {
         Ok(Self { weight_ih, weight_hh, bias_ih, bias_hh, hidden })
     }
 
-    fn output_dim(&self) -> usize {
-        self.hidden
+    fn output(&self) -> Slot {
+        Slot::F32(self.hidden)
     }
 
     fn memory_dim(&self) -> usize {
@@ -48,7 +48,7 @@ impl<'m> Kernel<'m> for Gru<'m> {
     }
 
     /// Four hidden units at a time, all six products of each; the old state is needed until the last one is done.
-    fn run(&self, [x, ..]: [&[f32]; MAX_INPUTS], memory: &mut [f32], output: &mut [f32]) {
+    fn run(&self, [x, ..]: Inputs<'_>, memory: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         let h: &[f32] = memory;
         for (block, (output, old)) in output.chunks_mut(4).zip(h.chunks(4)).enumerate() {
             let unit = 4 * block;

@@ -1,34 +1,44 @@
 //! `leaky_relu`: negative values are multiplied by 0.01, in place.
 
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot, halves_mut};
 use crate::error::LayerFault;
 
 /// What a negative value is multiplied by.
 const SLOPE: f32 = 0.01;
+/// The same in units of 2^-16.
+const SLOPE_I16: i32 = 655;
 
-/// Has no tensors.
+/// Has no tensors; takes numbers and int16.
 #[derive(Clone, Debug)]
-pub(crate) struct LeakyRelu {
-    width: usize,
-}
+pub(crate) struct LeakyRelu(Slot);
 
 impl<'m> Kernel<'m> for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
     const IN_PLACE: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
-        let [width] = parts.widths()?;
-        Ok(Self { width })
+        parts.only().map(Self)
     }
 
-    fn output_dim(&self) -> usize {
-        self.width
+    fn output(&self) -> Slot {
+        self.0
     }
 
-    fn run(&self, _: [&[f32]; MAX_INPUTS], _: &mut [f32], output: &mut [f32]) {
-        for value in output {
-            if *value < 0.0 {
-                *value *= SLOPE;
+    fn run(&self, _: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
+        match self.0 {
+            Slot::F32(_) => {
+                for value in output {
+                    if *value < 0.0 {
+                        *value *= SLOPE;
+                    }
+                }
+            }
+            Slot::I16(_) => {
+                for value in halves_mut(output) {
+                    if *value < 0 {
+                        *value = ((i32::from(*value) * SLOPE_I16 + 0x8000) >> 16) as i16;
+                    }
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `linear`: `y = W x + b`.
 
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot};
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -21,11 +21,11 @@ impl<'m> Kernel<'m> for Linear<'m> {
         Ok(Self { weight, bias })
     }
 
-    fn output_dim(&self) -> usize {
-        self.weight.rows()
+    fn output(&self) -> Slot {
+        Slot::F32(self.weight.rows())
     }
 
-    fn run(&self, [x, ..]: [&[f32]; MAX_INPUTS], _: &mut [f32], output: &mut [f32]) {
+    fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         self.bias.row(0).copy_to(output);
         for (block, output) in output.chunks_mut(4).enumerate() {
             let dots = self.weight.dot4(4 * block, x);

@@ -3,39 +3,112 @@
 //! A kernel proves its shapes when it is loaded, and cannot fail when it runs.
 
 mod block;
+mod block_i8;
 mod concat;
+mod dot_i8;
 mod gru;
+mod gru_i8;
 mod leaky_relu;
 mod linear;
+mod linear_i8;
 pub mod math;
+mod quantize;
 mod relu;
+mod simd;
+mod sparse_i8;
+pub mod table;
+mod values_i8;
 
 use crate::error::LayerFault;
-use crate::model::archive::Archive;
+use crate::model::archive::{Archive, Tensor};
 use crate::model::matrix::{Matrix, Row};
+use dot_i8::{MAX_TERMS, Weights, padded};
 
 /// Most inputs a layer may have.
 pub(crate) const MAX_INPUTS: usize = 4;
 
-/// What a kernel is made from: the archive, the layer's name in it, and the widths of its inputs.
+/// The vectors a layer reads. Those past its own are empty.
+pub(crate) type Inputs<'a> = [&'a [f32]; MAX_INPUTS];
+
+/// What a vector between layers consists of. Buffers are made of words of 32 bits, whatever they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// So many `f32`.
+    F32(usize),
+    /// So many int16, a multiple of four of them.
+    I16(usize),
+}
+
+impl Slot {
+    /// Words it takes.
+    pub(crate) fn words(self) -> usize {
+        match self {
+            Self::F32(width) => width,
+            Self::I16(width) => width / 2,
+        }
+    }
+}
+
+/// The int16 in a vector of words.
+#[inline(always)]
+fn halves(words: &[f32]) -> &[i16] {
+    bytemuck::try_cast_slice(words).unwrap_or_default()
+}
+
+/// The int16 in a vector of words.
+#[inline(always)]
+fn halves_mut(words: &mut [f32]) -> &mut [i16] {
+    bytemuck::try_cast_slice_mut(words).unwrap_or_default()
+}
+
+/// The int32 in a vector of words.
+#[inline(always)]
+fn words_mut(words: &mut [f32]) -> &mut [i32] {
+    bytemuck::try_cast_slice_mut(words).unwrap_or_default()
+}
+
+/// What a kernel is made from: the archive, the layer's name in it, and its inputs.
 pub(crate) struct Parts<'a, 'm> {
     pub(crate) archive: &'a Archive<'m>,
     pub(crate) name: &'a str,
-    pub(crate) inputs: &'a [usize],
+    pub(crate) inputs: &'a [Slot],
 }
 
 impl<'m> Parts<'_, 'm> {
-    /// The widths of exactly `N` inputs.
+    /// The widths of exactly `N` inputs, all of them `f32`.
     fn widths<const N: usize>(&self) -> Result<[usize; N], LayerFault> {
-        self.inputs.try_into().map_err(|_| LayerFault::Arity)
+        self.slots(|slot| if let Slot::F32(width) = slot { Some(width) } else { None })
+    }
+
+    /// The widths of exactly `N` inputs, all of them int16.
+    fn halves<const N: usize>(&self) -> Result<[usize; N], LayerFault> {
+        self.slots(|slot| if let Slot::I16(width) = slot { Some(width) } else { None })
+    }
+
+    /// The one input, whatever it consists of.
+    fn only(&self) -> Result<Slot, LayerFault> {
+        let &[slot] = self.inputs else { return Err(LayerFault::Arity) };
+        Ok(slot)
+    }
+
+    fn slots<const N: usize>(&self, width: impl Fn(Slot) -> Option<usize>) -> Result<[usize; N], LayerFault> {
+        let inputs: &[Slot; N] = self.inputs.try_into().map_err(|_| LayerFault::Arity)?;
+        let mut widths = [0; N];
+        for (to, slot) in widths.iter_mut().zip(inputs) {
+            *to = width(*slot).ok_or(LayerFault::Dtype)?;
+        }
+        Ok(widths)
+    }
+
+    /// The tensor `NAME.part` of the given rank.
+    fn typed(&self, part: &str, rank: usize) -> Result<Tensor<'m>, LayerFault> {
+        let tensor = self.archive.part(self.name, part).ok_or(LayerFault::Tensor)?;
+        if tensor.rank == rank { Ok(tensor) } else { Err(LayerFault::Width) }
     }
 
     /// The `F32` tensor `NAME.part` of the given rank, all of it finite.
     fn tensor(&self, part: &str, rank: usize) -> Result<([usize; 3], Matrix<'m>), LayerFault> {
-        let tensor = self.archive.part(self.name, part).ok_or(LayerFault::Tensor)?;
-        if tensor.rank != rank {
-            return Err(LayerFault::Width);
-        }
+        let tensor = self.typed(part, rank)?;
         let matrix = tensor.matrix().ok_or(LayerFault::Dtype)?;
         if !tensor.row().is_some_and(Row::is_finite) {
             return Err(LayerFault::NotFinite);
@@ -47,6 +120,37 @@ impl<'m> Parts<'_, 'm> {
     fn matrix(&self, part: &str, cols: usize) -> Result<Matrix<'m>, LayerFault> {
         let (_, matrix) = self.tensor(part, 2)?;
         if matrix.cols() == cols { Ok(matrix) } else { Err(LayerFault::Width) }
+    }
+
+    /// `len` floats.
+    fn numbers(&self, part: &str, len: usize) -> Result<&'m [f32], LayerFault> {
+        Ok(self.vector(part, len)?.row(0).0)
+    }
+
+    /// Bytes of int8 and their shape.
+    fn bytes(&self, part: &str, rank: usize) -> Result<([usize; 3], &'m [i8]), LayerFault> {
+        let tensor = self.typed(part, rank)?;
+        Ok((tensor.shape, tensor.i8s().ok_or(LayerFault::Dtype)?))
+    }
+
+    /// A matrix of int8 with `cols` columns, and its rows; both are multiples of four.
+    fn weights(&self, part: &str, cols: usize) -> Result<(usize, Weights<'m>), LayerFault> {
+        let ([_, rows, width], values) = self.bytes(part, 2)?;
+        let fits = width == cols && cols <= MAX_TERMS && padded(rows) == rows && padded(cols) == cols;
+        if fits { Ok((rows, Weights::new(values, cols))) } else { Err(LayerFault::Width) }
+    }
+
+    /// `len` integers.
+    fn integers(&self, part: &str, len: usize) -> Result<&'m [i32], LayerFault> {
+        let values = self.typed(part, 1)?.i32s().ok_or(LayerFault::Dtype)?;
+        if values.len() == len { Ok(values) } else { Err(LayerFault::Width) }
+    }
+
+    /// A matrix of int16.
+    fn halves_of(&self, part: &str, [rows, cols]: [usize; 2]) -> Result<&'m [i16], LayerFault> {
+        let tensor = self.typed(part, 2)?;
+        let values = tensor.i16s().ok_or(LayerFault::Dtype)?;
+        if tensor.shape == [1, rows, cols] { Ok(values) } else { Err(LayerFault::Width) }
     }
 
     /// A vector of `len` floats.
@@ -69,16 +173,21 @@ pub(crate) trait Kernel<'m>: Sized {
     /// If a tensor is absent or does not fit the inputs.
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault>;
 
-    /// Floats it writes.
-    fn output_dim(&self) -> usize;
+    /// What it writes.
+    fn output(&self) -> Slot;
 
-    /// Floats it carries from one step to the next.
+    /// Words it carries from one step to the next.
     fn memory_dim(&self) -> usize {
         0
     }
 
-    /// Computes `output` `[output_dim]`, and updates `memory` `[memory_dim]`. Inputs past the layer's own are empty.
-    fn run(&self, inputs: [&[f32]; MAX_INPUTS], memory: &mut [f32], output: &mut [f32]);
+    /// Words it needs while it runs.
+    fn work_dim(&self) -> usize {
+        0
+    }
+
+    /// Computes `output`, and updates `memory` `[memory_dim]`. What `work` `[work_dim]` holds does not matter.
+    fn run(&self, inputs: Inputs<'_>, memory: &mut [f32], work: &mut [f32], output: &mut [f32]);
 }
 
 /// Makes the enum of all kernels and its dispatch from one line each.
@@ -112,9 +221,15 @@ macro_rules! layers {
                 }
             }
 
-            pub(crate) fn output_dim(&self) -> usize {
+            pub(crate) fn output(&self) -> Slot {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.output_dim(),)+
+                    $(Self::$kernel(kernel) => kernel.output(),)+
+                }
+            }
+
+            pub(crate) fn work_dim(&self) -> usize {
+                match self {
+                    $(Self::$kernel(kernel) => kernel.work_dim(),)+
                 }
             }
 
@@ -124,9 +239,15 @@ macro_rules! layers {
                 }
             }
 
-            pub(crate) fn run(&self, inputs: [&[f32]; MAX_INPUTS], memory: &mut [f32], output: &mut [f32]) {
+            pub(crate) fn run(
+                &self,
+                inputs: Inputs<'_>,
+                memory: &mut [f32],
+                work: &mut [f32],
+                output: &mut [f32],
+            ) {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.run(inputs, memory, output),)+
+                    $(Self::$kernel(kernel) => kernel.run(inputs, memory, work, output),)+
                 }
             }
         }
@@ -140,6 +261,12 @@ layers! {
     Block(block::Block<'m>),
     Gru(gru::Gru<'m>),
     Concat(concat::Concat),
+    Quantize(quantize::Quantize),
+    LinearI8(linear_i8::LinearI8<'m>),
+    SparseI8(sparse_i8::SparseI8<'m>),
+    BlockI8(block_i8::BlockI8<'m>),
+    GruI8(gru_i8::GruI8<'m>),
+    ValuesI8(values_i8::ValuesI8<'m>),
 }
 
 /// The names of all kinds of layers, as `ddn.graph` writes them.

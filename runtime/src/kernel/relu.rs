@@ -1,32 +1,38 @@
 //! `relu`: `max(x, 0)`, in place.
 
-use super::{Kernel, MAX_INPUTS, Parts};
+use super::{Inputs, Kernel, Parts, Slot, halves_mut};
 use crate::error::LayerFault;
 
-/// Has no tensors.
+/// Has no tensors; takes numbers and int16.
 #[derive(Clone, Debug)]
-pub(crate) struct Relu {
-    width: usize,
-}
+pub(crate) struct Relu(Slot);
 
 impl<'m> Kernel<'m> for Relu {
     const NAME: &'static str = "relu";
     const IN_PLACE: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
-        let [width] = parts.widths()?;
-        Ok(Self { width })
+        parts.only().map(Self)
     }
 
-    fn output_dim(&self) -> usize {
-        self.width
+    fn output(&self) -> Slot {
+        self.0
     }
 
-    fn run(&self, _: [&[f32]; MAX_INPUTS], _: &mut [f32], output: &mut [f32]) {
-        for value in output {
-            // Written so that a value that is not a number stays one.
-            if *value < 0.0 {
-                *value = 0.0;
+    fn run(&self, _: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
+        match self.0 {
+            Slot::F32(_) => {
+                for value in output {
+                    // Written so that a value that is not a number stays one.
+                    if *value < 0.0 {
+                        *value = 0.0;
+                    }
+                }
+            }
+            Slot::I16(_) => {
+                for value in halves_mut(output) {
+                    *value = (*value).max(0);
+                }
             }
         }
     }

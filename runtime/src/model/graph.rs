@@ -10,7 +10,7 @@ use heapless::Vec;
 use super::archive::Archive;
 use super::split::{cut, split};
 use crate::error::{LayerFault, ModelError};
-use crate::kernel::{Layer, MAX_INPUTS, Parts};
+use crate::kernel::{Layer, MAX_INPUTS, Parts, Slot};
 
 /// Most layers a graph may have.
 pub const MAX_LAYERS: usize = 24;
@@ -37,6 +37,14 @@ struct Step<'m> {
     inputs: [Span; MAX_INPUTS],
     output: Span,
     memory: Span,
+    work: Span,
+}
+
+/// A filled part of the scratch: where, and what lies there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Filled {
+    span: Span,
+    slot: Slot,
 }
 
 /// A graph whose shapes are proven to chain.
@@ -62,73 +70,78 @@ impl<'m> Graph<'m> {
         let input = Span { start: 0, len: input_dim };
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
-        *first = Some(input);
+        let mut q = Slot::F32(input_dim);
+        *first = Some(Filled { span: input, slot: q });
         let mut graph =
             Self { steps: Vec::new(), input, q: Span::default(), memory_len: 0, scratch_len: input_dim };
         for (layer, text) in split(text, b';').enumerate() {
-            graph.push(text, archive, &mut slots).map_err(|fault| ModelError::Layer { layer, fault })?;
+            let pushed = graph.push(text, archive, &mut slots);
+            q = pushed.map_err(|fault| ModelError::Layer { layer, fault })?;
         }
-        if graph.q.len == n_actions {
+        if q == Slot::F32(n_actions) {
             return Ok(graph);
         }
         Err(ModelError::Layer { layer: graph.steps.len().saturating_sub(1), fault: LayerFault::Width })
     }
 
-    /// Adds one layer, `kind:inputs>output[:name]`.
+    /// Adds one layer, `kind:inputs>output[:name]`, and says what it writes.
     fn push(
         &mut self,
         text: &str,
         archive: &Archive<'m>,
-        slots: &mut [Option<Span>; MAX_SLOTS],
-    ) -> Result<(), LayerFault> {
+        slots: &mut [Option<Filled>; MAX_SLOTS],
+    ) -> Result<Slot, LayerFault> {
         let (kind, rest) = cut(text, b':').ok_or(LayerFault::Syntax)?;
         let (from, to) = cut(rest, b'>').ok_or(LayerFault::Syntax)?;
         let (to, name) = cut(to, b':').unwrap_or((to, ""));
 
-        let mut inputs = Vec::<Span, MAX_INPUTS>::new();
+        let mut inputs = [Span::default(); MAX_INPUTS];
+        let mut holds = [Slot::F32(0); MAX_INPUTS];
+        let mut count = 0;
         for number in split(from, b',') {
-            let span = slots.get(slot(number)?).copied().flatten().ok_or(LayerFault::Slot)?;
-            if inputs.contains(&span) {
+            let Filled { span, slot } =
+                slots.get(index(number)?).copied().flatten().ok_or(LayerFault::Slot)?;
+            if inputs.iter().take(count).any(|other| *other == span) {
                 return Err(LayerFault::Arity);
             }
-            inputs.push(span).map_err(|_| LayerFault::Arity)?;
+            *inputs.get_mut(count).ok_or(LayerFault::Arity)? = span;
+            *holds.get_mut(count).ok_or(LayerFault::Arity)? = slot;
+            count += 1;
         }
-        let mut widths = [0; MAX_INPUTS];
-        for (width, span) in widths.iter_mut().zip(&inputs) {
-            *width = span.len;
-        }
-        let widths = widths.get(..inputs.len()).unwrap_or_default();
-        let layer = Layer::load(kind, &Parts { archive, name, inputs: widths })?;
+        let holds = holds.get(..count).unwrap_or_default();
+        let layer = Layer::load(kind, &Parts { archive, name, inputs: holds })?;
 
-        let to = slots.get_mut(slot(to)?).ok_or(LayerFault::Slot)?;
+        let to = slots.get_mut(index(to)?).ok_or(LayerFault::Slot)?;
+        let slot = layer.output();
         let output = match *to {
-            Some(span) if span.len == layer.output_dim() => span,
+            Some(filled) if filled.slot == slot => filled.span,
             Some(_) => return Err(LayerFault::Slot),
-            None => take(&mut self.scratch_len, layer.output_dim())?,
+            None => take(&mut self.scratch_len, slot.words())?,
         };
-        *to = Some(output);
-        if !layer.in_place() && inputs.contains(&output) {
+        *to = Some(Filled { span: output, slot });
+        if !layer.in_place() && inputs.iter().take(count).any(|input| *input == output) {
             return Err(LayerFault::Arity);
         }
         let memory = take(&mut self.memory_len, layer.memory_dim())?;
-        let mut padded = [Span::default(); MAX_INPUTS];
-        for (to, span) in padded.iter_mut().zip(&inputs) {
-            *to = *span;
-        }
+        let work = take(&mut self.scratch_len, layer.work_dim())?;
         self.q = output;
-        self.steps.push(Step { layer, inputs: padded, output, memory }).map_err(|_| LayerFault::Slot)
+        self.steps
+            .push(Step { layer, inputs, output, memory, work })
+            .map_err(|_| LayerFault::Slot)
+            .map(|()| slot)
     }
 
     /// Runs all layers on an agent input that is already in its place.
     ///
     /// `None` if a buffer is too short; the caller has ruled that out.
     pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
-        for Step { layer, inputs, output, memory: span } in &self.steps {
+        for Step { layer, inputs, output, memory: span, work } in &self.steps {
             let memory = memory.get_mut(span.range())?;
             let [a, b, c, d] = inputs.map(Span::range);
             if !layer.in_place() {
-                let [a, b, c, d, output] = scratch.get_disjoint_mut([a, b, c, d, output.range()]).ok()?;
-                layer.run([a, b, c, d], memory, output);
+                let ranges = [a, b, c, d, work.range(), output.range()];
+                let [a, b, c, d, work, output] = scratch.get_disjoint_mut(ranges).ok()?;
+                layer.run([a, b, c, d], memory, work, output);
                 continue;
             }
             if a != output.range() {
@@ -137,14 +150,14 @@ impl<'m> Graph<'m> {
                     *to = *from;
                 }
             }
-            layer.run([&[]; MAX_INPUTS], memory, scratch.get_mut(output.range())?);
+            layer.run([&[]; MAX_INPUTS], memory, &mut [], scratch.get_mut(output.range())?);
         }
         Some(())
     }
 }
 
 /// A slot's number.
-fn slot(text: &str) -> Result<usize, LayerFault> {
+fn index(text: &str) -> Result<usize, LayerFault> {
     let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !decimal {
         return Err(LayerFault::Syntax);
@@ -152,7 +165,7 @@ fn slot(text: &str) -> Result<usize, LayerFault> {
     text.parse().map_err(|_| LayerFault::Slot)
 }
 
-/// The next `len` floats of a buffer that has `used` so far.
+/// The next `len` words of a buffer that has `used` so far.
 fn take(used: &mut usize, len: usize) -> Result<Span, LayerFault> {
     let start = *used;
     *used = start.checked_add(len).ok_or(LayerFault::Width)?;

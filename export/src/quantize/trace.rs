@@ -1,0 +1,125 @@
+//! What a frozen network computes on recorded steps, slot by slot: the ranges that integers have to cover.
+
+use std::collections::BTreeMap;
+
+use crate::error::ExportError;
+use crate::frozen::{Frozen, Tensor};
+use crate::graph::{Layer, LayerKind};
+use crate::record::{Recording, input_rows};
+
+/// The largest magnitude of every slot, and how much of the agent input is zero.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    largest: BTreeMap<usize, f32>,
+    zeros: usize,
+    inputs: usize,
+}
+
+impl Trace {
+    /// Runs `frozen` on every agent's steps.
+    ///
+    /// # Errors
+    /// If a recording contradicts the agent description, or a tensor is missing.
+    pub(super) fn of(frozen: &Frozen, recordings: &[Recording]) -> Result<Self, ExportError> {
+        let mut trace = Self::default();
+        let (n, width) = (frozen.spec.n_agents, frozen.spec.input_dim());
+        for (episode, recording) in recordings.iter().enumerate() {
+            recording.check(&frozen.spec, episode)?;
+            let mut memory = vec![BTreeMap::new(); n];
+            for step in 0..recording.n_steps {
+                let rows = input_rows(&frozen.spec, &recording.step(&frozen.spec, step));
+                for (x, memory) in rows.chunks_exact(width).zip(&mut memory) {
+                    trace.zeros += x.iter().filter(|x| **x == 0.0).count();
+                    trace.inputs += width;
+                    trace.step(frozen, x, memory)?;
+                }
+            }
+        }
+        Ok(trace)
+    }
+
+    /// The largest magnitude seen in a slot, also before a layer rewrote it in place.
+    #[must_use]
+    pub(super) fn largest(&self, slot: usize) -> f32 {
+        self.largest.get(&slot).copied().unwrap_or(0.0)
+    }
+
+    /// Share of the agent input that is not zero, from 0 to 1.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub(super) fn density(&self) -> f64 {
+        1.0 - self.zeros as f64 / self.inputs.max(1) as f64
+    }
+
+    /// One agent's step; `memory` holds the state of each recurrent layer, by name.
+    fn step(
+        &mut self,
+        frozen: &Frozen,
+        x: &[f32],
+        memory: &mut BTreeMap<String, Vec<f32>>,
+    ) -> Result<(), ExportError> {
+        let mut slots = BTreeMap::from([(0, x.to_vec())]);
+        self.note(0, x);
+        for layer in &frozen.layers {
+            let inputs: Vec<&[f32]> = layer.inputs.iter().map(|slot| slots[slot].as_slice()).collect();
+            let output = run(frozen, layer, &inputs, memory)?;
+            self.note(layer.output, &output);
+            slots.insert(layer.output, output);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, slot: usize, values: &[f32]) {
+        let largest = self.largest.entry(slot).or_default();
+        *largest = values.iter().fold(*largest, |largest, value| largest.max(value.abs()));
+    }
+}
+
+/// One layer of a network that passed [`Frozen::check`].
+fn run(
+    frozen: &Frozen,
+    layer: &Layer,
+    inputs: &[&[f32]],
+    memory: &mut BTreeMap<String, Vec<f32>>,
+) -> Result<Vec<f32>, ExportError> {
+    let tensor = |part: &str| frozen.tensor(&layer.tensor(part));
+    let x = inputs[0];
+    Ok(match layer.kind {
+        LayerKind::Linear => affine(tensor("weight")?, tensor("bias")?, x),
+        LayerKind::Relu => x.iter().map(|x| x.max(0.0)).collect(),
+        LayerKind::LeakyRelu => x.iter().map(|&x| if x < 0.0 { 0.01 * x } else { x }).collect(),
+        LayerKind::Concat => inputs.concat(),
+        LayerKind::Block => {
+            let (h, x, mut output) = (inputs[0], inputs[1], inputs[2].to_vec());
+            let (weight, width) = (&tensor("weight")?.data, output.len());
+            for (x, slab) in x.iter().zip(weight.chunks_exact((h.len() + 1) * width)) {
+                if *x == 0.0 {
+                    continue;
+                }
+                for (h, row) in h.iter().chain(&[1.0]).zip(slab.chunks_exact(width)) {
+                    output.iter_mut().zip(row).for_each(|(output, weight)| *output += x * h * weight);
+                }
+            }
+            output
+        }
+        LayerKind::Gru => {
+            let input = affine(tensor("weight_ih")?, tensor("bias_ih")?, x);
+            let hidden = input.len() / 3;
+            let h = memory.entry(layer.name.clone()).or_insert_with(|| vec![0.0; hidden]);
+            let state = affine(tensor("weight_hh")?, tensor("bias_hh")?, h);
+            let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+            for (j, h) in h.iter_mut().enumerate() {
+                let r = sigmoid(input[j] + state[j]);
+                let z = sigmoid(input[hidden + j] + state[hidden + j]);
+                let n = (input[2 * hidden + j] + r * state[2 * hidden + j]).tanh();
+                *h = (1.0 - z) * n + z * *h;
+            }
+            h.clone()
+        }
+    })
+}
+
+fn affine(weight: &Tensor, bias: &Tensor, x: &[f32]) -> Vec<f32> {
+    let rows = weight.data.chunks_exact(x.len()).zip(&bias.data);
+    rows.map(|(row, bias)| bias + row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>()).collect()
+}

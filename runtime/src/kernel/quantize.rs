@@ -1,0 +1,39 @@
+//! `quantize`: numbers to int16, in units of one over `scale`, padded with zeros to a multiple of four.
+
+use super::dot_i8::padded;
+use super::{Inputs, Kernel, Parts, Slot, halves_mut};
+use crate::error::LayerFault;
+
+/// Tensor `range` `[2]`: what numbers are multiplied by, and the largest magnitude of a result, at most 32767.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantize {
+    scale: f32,
+    limit: f32,
+    width: usize,
+}
+
+impl<'m> Kernel<'m> for Quantize {
+    const NAME: &'static str = "quantize";
+
+    fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
+        let [width] = parts.widths()?;
+        let range = parts.numbers("range", 2)?;
+        let &[scale, limit] = range else { return Err(LayerFault::Width) };
+        let valid = scale.is_finite() && scale > 0.0 && limit > 0.0 && limit <= 32_767.0;
+        if valid { Ok(Self { scale, limit, width: padded(width) }) } else { Err(LayerFault::Width) }
+    }
+
+    fn output(&self) -> Slot {
+        Slot::I16(self.width)
+    }
+
+    fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
+        let output = halves_mut(output);
+        output.fill(0);
+        for (output, &x) in output.iter_mut().zip(x) {
+            let value = (x * self.scale).clamp(-self.limit, self.limit);
+            // To nearest, ties away from zero.
+            *output = (value + 0.5_f32.copysign(value)) as i16;
+        }
+    }
+}
