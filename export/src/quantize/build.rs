@@ -99,12 +99,11 @@ impl<'f> Builder<'f> {
             self.dense(layer, x.layout.len())?;
         }
         let layout = in_order(bias.data.len());
-        let fine_enough = |row: usize| f64::from(bias.data[row].abs()) / x.unit / f64::from(29).exp2();
-        let rows = Rows::of(&layout, &x.layout, by_rows(weight), fine_enough);
+        let rows = Rows::of(&layout, &x.layout, by_rows(weight));
         let finest = rows.units.iter().fold(0.0, |largest: f64, unit| largest.max(unit * x.unit));
         let unit = self.unit(layer.output).max(2.0 * finest);
         let products: Vec<f64> = rows.units.iter().map(|unit| unit * x.unit).collect();
-        let biases = layout.iter().zip(&products).map(|(row, unit)| value(bias, *row) / unit);
+        let biases = layout.iter().map(|row| value(bias, *row) / unit);
         let biases = integers(layer, "bias", biases, 29)?;
         let scales = products.iter().map(|product| product / unit * f64::from(32).exp2());
         let scales = integers(layer, "scale", scales, 31)?;
@@ -129,7 +128,7 @@ impl<'f> Builder<'f> {
         let x = self.slot(layer.inputs[0])?;
         self.dense(layer, x.layout.len())?;
         let layout = in_order(bias.data.len());
-        let rows = Rows::of(&layout, &x.layout, by_rows(weight), |_| 0.0);
+        let rows = Rows::of(&layout, &x.layout, by_rows(weight));
         let scales = rows.units.iter().take(bias.data.len()).map(|unit| (unit * x.unit) as f32).collect();
         self.add(layer, "weight", &[layout.len(), x.layout.len()], Numbers::I8(rows.values));
         self.add(layer, "bias", &[bias.data.len()], Numbers::F32(bias.data.clone()));
@@ -148,7 +147,7 @@ impl<'f> Builder<'f> {
         let mut units = Vec::new();
         for k in 0..inputs {
             let at = |j: usize, m: usize| weight.data[(k * slices + m) * width + j];
-            let rows = Rows::of(&b.layout, &h.layout, at, |_| 0.0);
+            let rows = Rows::of(&b.layout, &h.layout, at);
             values.extend(rows.values);
             units.extend(rows.units);
         }
@@ -185,7 +184,7 @@ impl<'f> Builder<'f> {
         for (part, scale, weight, v) in
             [("weight_ih", "scale_ih", weight_ih, &x), ("weight_hh", "scale_hh", weight_hh, &state)]
         {
-            let rows = Rows::of(&gates, &v.layout, by_rows(weight), |_| 0.0);
+            let rows = Rows::of(&gates, &v.layout, by_rows(weight));
             let scales = rows.units.iter().map(|unit| unit * v.unit * argument * f64::from(32).exp2());
             let scales = integers(layer, scale, scales, 31)?;
             self.add(layer, part, &[gates.len(), v.layout.len()], Numbers::I8(rows.values));

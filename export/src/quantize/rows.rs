@@ -3,7 +3,7 @@
 /// Largest magnitude of a weight; symmetric, so that there is no zero point.
 const LARGEST: f64 = 127.0;
 /// What widths are rounded up to.
-pub(super) const PAD: usize = 4;
+pub(super) const PAD: usize = 8;
 
 /// Where the numbers of a vector lie once it is padded: the index of each in the unpadded vector, `None` for padding.
 pub(super) type Layout = Vec<Option<usize>>;
@@ -24,12 +24,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Rounds `weight(row, column)`, `None` for padding. `least(row)` is a unit that is fine enough.
+    /// Rounds `weight(row, column)`; padding is zero.
     pub(super) fn of(
         rows: &Layout,
         columns: &Layout,
         weight: impl Fn(usize, usize) -> f32,
-        least: impl Fn(usize) -> f64,
     ) -> Self {
         let mut made = Self::default();
         for row in rows {
@@ -38,7 +37,7 @@ impl Rows {
                 _ => 0.0,
             };
             let largest = columns.iter().map(|column| at(column).abs()).fold(0.0, f64::max);
-            let unit = (largest / LARGEST).max(row.map_or(0.0, &least)).max(f64::MIN_POSITIVE);
+            let unit = (largest / LARGEST).max(f64::MIN_POSITIVE);
             made.values.extend(columns.iter().map(|column| to_i8(at(column) / unit)));
             made.units.push(unit);
         }

@@ -59,8 +59,8 @@ fn the_tensors_are_what_the_format_says() {
          linear_i8:3>4:fc1;relu:4>4;gru_i8:4>5:gru;values_i8:5>6:fc2"
     );
     let Some((shape, Numbers::I8(block))) = tensors.get("block.weight") else { panic!("int8 is there") };
-    assert_eq!(shape, &[input, 8, 4], "6 outputs are padded to 8");
-    for (row, weights) in block.chunks_exact(4).enumerate() {
+    assert_eq!(shape, &[input, 8, 8], "6 outputs and 4 inputs are padded to 8");
+    for (row, weights) in block.chunks_exact(8).enumerate() {
         let padding = row % 8 >= 6;
         assert_eq!(weights.iter().all(|weight| *weight == 0), padding, "row {row}");
         assert!(padding || weights.iter().any(|weight| weight.unsigned_abs() == 127), "row {row}");
@@ -81,7 +81,7 @@ fn what_cannot_be_expressed_is_refused_with_its_reason() {
     }
     let error = Quantized::int8(&wide, &record(&wide, 1, 3)).expect_err("is too wide");
     assert!(matches!(error, ExportError::Unsupported { .. }));
-    let want = "int8 cannot express this graph: `gru:1>2:gru` sums 260 products, at most 256 fit";
+    let want = "int8 cannot express this graph: `gru:1>2:gru` sums 264 products, at most 256 fit";
     assert_eq!(error.to_string(), want);
 }
 

@@ -1,20 +1,21 @@
 //! Products of int8 weights with int16 activations, summed in 32 bits: exact, so any order gives the same bits.
 //!
-//! Every vector is padded with zeros to a multiple of four, so that a row is whole words.
+//! Every vector is padded with zeros to a multiple of eight.
 
 use super::simd;
+pub(super) use super::simd::ordered;
 
-/// Most terms of a product: 256 times 127 times 32767 leaves room for a bias below 2^30.
+/// Most terms of a product: 256 times 127 times 32767 stays below 2^30.
 pub(crate) const MAX_TERMS: usize = 256;
 /// What widths are rounded up to.
-pub(crate) const PAD: usize = 4;
+pub(crate) const PAD: usize = 8;
 
-/// `n` rounded up to whole words of int8.
+/// `n` rounded up to whole groups.
 pub(crate) fn padded(n: usize) -> usize {
     n.checked_next_multiple_of(PAD).unwrap_or(usize::MAX)
 }
 
-/// A row-major matrix of int8 in a file; rows and columns are multiples of four.
+/// A row-major matrix of int8 in a file; rows and columns are multiples of eight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'m> {
     values: &'m [i8],
@@ -28,21 +29,36 @@ impl<'m> Weights<'m> {
     }
 
     pub(crate) fn row(&self, row: usize) -> &'m [i8] {
-        let begin = row.wrapping_mul(self.cols); // no overflow: a row is part of the file
-        self.values.get(begin..).and_then(|rest| rest.get(..self.cols)).unwrap_or_default()
+        self.rows(row, 1)
     }
 
-    /// Dot products of the rows `first..first + 4` with `x`.
-    #[inline(always)]
-    pub(crate) fn dot4(&self, first: usize, x: &[i16]) -> [i32; 4] {
-        let width = self.cols;
-        let begin = first.wrapping_mul(width);
-        let rest = self.values.get(begin..).unwrap_or_default();
-        let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (d, _) = rest.split_at_checked(width).unwrap_or_default();
-        simd::dot4([a, b, c, d], x)
+    /// Rows one after another.
+    fn rows(&self, first: usize, count: usize) -> &'m [i8] {
+        let begin = first.wrapping_mul(self.cols); // no overflow: a row is part of the file
+        self.values.get(begin..).and_then(|rest| rest.get(..count * self.cols)).unwrap_or_default()
+    }
+
+    /// Dot products of the rows `first..first + 4` with `x`, which is [`ordered`].
+    pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [i32; 4] {
+        simd::dot4(self.rows(first, 4), x)
+    }
+
+    /// Adds the products of the rows `first..first + 8` with `x`, which is [`ordered`], each [`scaled`].
+    pub(crate) fn add8(&self, first: usize, x: &[f32], scale: &[i32; PAD], sums: &mut [i32; PAD]) {
+        add8(self.rows(first, PAD), x, scale, sums);
+    }
+}
+
+/// One copy of the loop in flash, and its registers to itself.
+#[inline(never)]
+fn add8(rows: &[i8], x: &[f32], scale: &[i32; PAD], sums: &mut [i32; PAD]) {
+    let blocks = rows.chunks_exact((rows.len() / 2).max(1));
+    let (scale, sums) = (scale.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);
+    for ((block, scale), sums) in blocks.zip(scale).zip(sums) {
+        let dots = simd::dot4(block, x);
+        for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scale) {
+            *sum = sum.wrapping_add(scaled(dot, *scale));
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) type Inputs<'a> = [&'a [f32]; MAX_INPUTS];
 pub(crate) enum Slot {
     /// So many `f32`.
     F32(usize),
-    /// So many int16, a multiple of four of them.
+    /// So many int16, a multiple of eight of them.
     I16(usize),
 }
 
@@ -133,7 +133,7 @@ impl<'m> Parts<'_, 'm> {
         Ok((tensor.shape, tensor.i8s().ok_or(LayerFault::Dtype)?))
     }
 
-    /// A matrix of int8 with `cols` columns, and its rows; both are multiples of four.
+    /// A matrix of int8 with `cols` columns, and its rows; both are multiples of eight.
     fn weights(&self, part: &str, cols: usize) -> Result<(usize, Weights<'m>), LayerFault> {
         let ([_, rows, width], values) = self.bytes(part, 2)?;
         let fits = width == cols && cols <= MAX_TERMS && padded(rows) == rows && padded(cols) == cols;

@@ -1,4 +1,4 @@
-//! `quantize`: numbers to int16, in units of one over `scale`, padded with zeros to a multiple of four.
+//! `quantize`: numbers to int16, in units of one over `scale`, padded with zeros to a multiple of eight.
 
 use super::dot_i8::padded;
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};

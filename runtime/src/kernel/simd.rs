@@ -1,102 +1,133 @@
 //! The products of [`super::dot_i8`]: one portable version, which defines them, and one for cores with the DSP extension.
 //!
-//! The only `unsafe` of this crate is here: three instructions that work on registers alone.
+//! The only `unsafe` of this crate is here: one loop over memory whose bounds are checked before it.
 
-/// Four rows times `x`; all have the same length, a multiple of four. A longer side is cut off.
+pub(super) use version::{dot4, ordered};
+
+/// What the products are.
 #[cfg(not(ddn_dsp))]
-#[inline(always)]
-pub(super) fn dot4(rows: [&[i8]; 4], x: &[i16]) -> [i32; 4] {
-    portable(rows, x)
-}
+mod version {
+    use super::super::{halves, halves_mut};
 
-/// Four rows times `x`; all have the same length, a multiple of four. A longer side is cut off.
-#[cfg(ddn_dsp)]
-#[inline(always)]
-pub(super) fn dot4(rows: [&[i8]; 4], x: &[i16]) -> [i32; 4] {
-    dsp::dot4(rows, x)
-}
-
-/// What a product is.
-#[cfg_attr(ddn_dsp, allow(dead_code))]
-#[inline(always)]
-fn portable([a, b, c, d]: [&[i8]; 4], x: &[i16]) -> [i32; 4] {
-    let [mut p, mut q, mut r, mut s] = [0_i32; 4];
-    for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
-        let x = i32::from(*x);
-        p = p.wrapping_add(x * i32::from(*a));
-        q = q.wrapping_add(x * i32::from(*b));
-        r = r.wrapping_add(x * i32::from(*c));
-        s = s.wrapping_add(x * i32::from(*d));
+    /// Copies the int16 in `x` to `to` in the order that [`dot4`] wants them: as they are.
+    pub(in super::super) fn ordered(x: &[f32], to: &mut [f32]) {
+        for (to, x) in halves_mut(to).iter_mut().zip(halves(x)) {
+            *to = *x;
+        }
     }
-    [p, q, r, s]
-}
 
-/// Two products an instruction, for Cortex-M4, M7 and M33.
-#[cfg(ddn_dsp)]
-#[allow(unsafe_code)]
-mod dsp {
-    use core::arch::asm;
-
-    /// Four columns at a time: bytes 0 and 2 of a row's word meet x0 and x2, bytes 1 and 3 meet x1 and x3.
+    /// Four rows times `x`. The rows stand one after another in `block`; they, and the int16 in `x`, have the same length,
+    /// a multiple of eight.
     #[inline(always)]
-    pub(super) fn dot4([a, b, c, d]: [&[i8]; 4], x: &[i16]) -> [i32; 4] {
-        let (a, b) = (a.as_chunks::<4>().0, b.as_chunks::<4>().0);
-        let (c, d) = (c.as_chunks::<4>().0, d.as_chunks::<4>().0);
+    pub(in super::super) fn dot4(block: &[i8], x: &[f32]) -> [i32; 4] {
+        let x = halves(x);
+        let (a, rest) = block.split_at_checked(x.len()).unwrap_or_default();
+        let (b, rest) = rest.split_at_checked(x.len()).unwrap_or_default();
+        let (c, d) = rest.split_at_checked(x.len()).unwrap_or_default();
         let [mut p, mut q, mut r, mut s] = [0_i32; 4];
-        for ((((x, a), b), c), d) in x.as_chunks::<4>().0.iter().zip(a).zip(b).zip(c).zip(d) {
-            let [x0, x1, x2, x3] = x.map(|x| u32::from(x.cast_unsigned()));
-            let (even, odd) = (x0 | x2 << 16, x1 | x3 << 16);
-            p = add(p, word(a), even, odd);
-            q = add(q, word(b), even, odd);
-            r = add(r, word(c), even, odd);
-            s = add(s, word(d), even, odd);
+        for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
+            let x = i32::from(*x);
+            p = p.wrapping_add(x * i32::from(*a));
+            q = q.wrapping_add(x * i32::from(*b));
+            r = r.wrapping_add(x * i32::from(*c));
+            s = s.wrapping_add(x * i32::from(*d));
         }
         [p, q, r, s]
     }
+}
 
-    #[inline(always)]
-    fn word(bytes: &[i8; 4]) -> u32 {
-        u32::from_le_bytes(bytes.map(i8::cast_unsigned))
-    }
+/// The same, two products an instruction, for Cortex-M4, M7 and M33.
+#[cfg(ddn_dsp)]
+#[allow(unsafe_code)]
+mod version {
+    use core::arch::asm;
 
-    #[inline(always)]
-    fn add(sum: i32, word: u32, even: u32, odd: u32) -> i32 {
-        smlad(smlad(sum, sxtb16(word), even), sxtb16_ror8(word), odd)
-    }
-
-    /// Bytes 0 and 2, sign extended to the two halves of a word.
-    #[inline(always)]
-    fn sxtb16(word: u32) -> u32 {
-        let halves;
-        // SAFETY: the instruction reads one register and writes another.
-        unsafe {
-            asm!("sxtb16 {}, {}", lateout(reg) halves, in(reg) word,
-                options(pure, nomem, nostack, preserves_flags));
+    /// Copies the int16 in `x` to `to` in the order that [`dot4`] wants them: of four, x0 x2 x1 x3.
+    pub(in super::super) fn ordered(x: &[f32], to: &mut [f32]) {
+        for (to, x) in to.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<2>().0) {
+            let [low, high] = x.map(f32::to_bits);
+            *to = [low & 0xffff | high << 16, low >> 16 | high & 0xffff_0000].map(f32::from_bits);
         }
-        halves
     }
 
-    /// Bytes 1 and 3, sign extended to the two halves of a word.
+    /// Four rows times `x`, eight columns in 44 instructions: bytes 0 and 2 of a row's word meet x0 and x2, bytes 1 and 3
+    /// meet x1 and x3.
     #[inline(always)]
-    fn sxtb16_ror8(word: u32) -> u32 {
-        let halves;
-        // SAFETY: the instruction reads one register and writes another.
-        unsafe {
-            asm!("sxtb16 {}, {}, ror #8", lateout(reg) halves, in(reg) word,
-                options(pure, nomem, nostack, preserves_flags));
+    pub(in super::super) fn dot4(block: &[i8], x: &[f32]) -> [i32; 4] {
+        let groups = x.len() / 4;
+        let width = 8 * groups;
+        if groups == 0 || block.len() < 4 * width {
+            return [0; 4];
         }
-        halves
-    }
-
-    /// Both signed products of the halves of `a` and `b`, added to `sum`, which wraps.
-    #[inline(always)]
-    fn smlad(sum: i32, a: u32, b: u32) -> i32 {
-        let result;
-        // SAFETY: the instruction reads three registers and writes one; it may set the Q flag, which no code of Rust reads.
+        let [mut p, mut q, mut r, mut s] = [0_i32; 4];
+        let first = block.as_ptr();
+        let third = first.wrapping_add(2 * width);
+        // SAFETY: `groups` is at least 1; the loop reads `groups` times four words of `x` and two words of each row, all of
+        // them inside the slices by the check above. `x` is aligned, words of `block` need not be. r7 cannot be an
+        // operand; it is saved and restored.
         unsafe {
-            asm!("smlad {}, {}, {}, {}", lateout(reg) result, in(reg) a, in(reg) b, in(reg) sum,
-                options(pure, nomem, nostack, preserves_flags));
+            asm!(
+                "push {{r7}}",
+                "2:",
+                "ldrd {even}, {odd}, [{x}], #8",
+                "ldr r7, [{first}, {width}]",
+                "sxtb16 {half}, r7",
+                "smlad {q}, {half}, {even}, {q}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {q}, r7, {odd}, {q}",
+                "ldr r7, [{first}], #4",
+                "sxtb16 {half}, r7",
+                "smlad {p}, {half}, {even}, {p}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {p}, r7, {odd}, {p}",
+                "ldr r7, [{third}, {width}]",
+                "sxtb16 {half}, r7",
+                "smlad {s}, {half}, {even}, {s}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {s}, r7, {odd}, {s}",
+                "ldr r7, [{third}], #4",
+                "sxtb16 {half}, r7",
+                "smlad {r}, {half}, {even}, {r}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {r}, r7, {odd}, {r}",
+                "ldrd {even}, {odd}, [{x}], #8",
+                "ldr r7, [{first}, {width}]",
+                "sxtb16 {half}, r7",
+                "smlad {q}, {half}, {even}, {q}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {q}, r7, {odd}, {q}",
+                "ldr r7, [{first}], #4",
+                "sxtb16 {half}, r7",
+                "smlad {p}, {half}, {even}, {p}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {p}, r7, {odd}, {p}",
+                "ldr r7, [{third}, {width}]",
+                "sxtb16 {half}, r7",
+                "smlad {s}, {half}, {even}, {s}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {s}, r7, {odd}, {s}",
+                "ldr r7, [{third}], #4",
+                "sxtb16 {half}, r7",
+                "smlad {r}, {half}, {even}, {r}",
+                "sxtb16 r7, r7, ror #8",
+                "smlad {r}, r7, {odd}, {r}",
+                "subs {groups}, {groups}, #1",
+                "bne 2b",
+                "pop {{r7}}",
+                first = inout(reg) first => _,
+                third = inout(reg) third => _,
+                width = in(reg) width,
+                x = inout(reg) x.as_ptr() => _,
+                groups = inout(reg) groups => _,
+                even = out(reg) _,
+                odd = out(reg) _,
+                half = out(reg) _,
+                p = inout(reg) p,
+                q = inout(reg) q,
+                r = inout(reg) r,
+                s = inout(reg) s,
+            );
         }
-        result
+        [p, q, r, s]
     }
 }

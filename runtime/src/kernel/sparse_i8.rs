@@ -5,7 +5,7 @@ use super::dot_i8::{MAX_TERMS, Weights, padded, saturated, scaled};
 use super::{Inputs, Kernel, Parts, Slot, halves, halves_mut, words_mut};
 use crate::error::LayerFault;
 
-/// Tensors `weight` `[in, out]` of int8, `bias` and `scale` `[out]` of int32; out is a multiple of four, the input is
+/// Tensors `weight` `[in, out]` of int8, `bias` and `scale` `[out]` of int32; out is a multiple of eight, the input is
 /// padded to one.
 #[derive(Clone, Debug)]
 pub(crate) struct SparseI8<'m> {
@@ -38,16 +38,15 @@ impl<'m> Kernel<'m> for SparseI8<'m> {
 
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], work: &mut [f32], output: &mut [f32]) {
         let sums = words_mut(work);
-        for (sum, bias) in sums.iter_mut().zip(self.bias) {
-            *sum = *bias;
-        }
+        sums.fill(0);
         for (k, &x) in halves(x).iter().enumerate().filter(|(_, x)| **x != 0) {
             for (sum, weight) in sums.iter_mut().zip(self.weight.row(k)) {
                 *sum = sum.wrapping_add(i32::from(x) * i32::from(*weight));
             }
         }
-        for ((output, sum), scale) in halves_mut(output).iter_mut().zip(sums).zip(self.scale) {
-            *output = saturated(scaled(*sum, *scale));
+        let affine = self.bias.iter().zip(self.scale);
+        for ((output, sum), (bias, scale)) in halves_mut(output).iter_mut().zip(sums).zip(affine) {
+            *output = saturated(bias.wrapping_add(scaled(*sum, *scale)));
         }
     }
 }
