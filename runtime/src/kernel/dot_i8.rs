@@ -52,9 +52,9 @@ impl<'m> Weights<'m> {
 /// One copy of the loop in flash, and its registers to itself.
 #[inline(never)]
 fn add8(rows: &[i8], x: &[f32], scale: &[i32; PAD], sums: &mut [i32; PAD]) {
-    let blocks = rows.chunks_exact((rows.len() / 2).max(1));
+    let (upper, lower) = rows.split_at_checked(rows.len() / 2).unwrap_or_default();
     let (scale, sums) = (scale.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);
-    for ((block, scale), sums) in blocks.zip(scale).zip(sums) {
+    for ((block, scale), sums) in [upper, lower].into_iter().zip(scale).zip(sums) {
         let dots = simd::dot4(block, x);
         for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scale) {
             *sum = sum.wrapping_add(scaled(dot, *scale));

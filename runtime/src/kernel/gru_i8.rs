@@ -20,9 +20,9 @@ use crate::error::LayerFault;
 pub(crate) struct GruI8<'m> {
     weight_ih: Weights<'m>,
     weight_hh: Weights<'m>,
-    scale_ih: [&'m [i32]; 3],
-    scale_hh: [&'m [i32]; 3],
-    bias: [&'m [i32]; 4],
+    scale_ih: [&'m [[i32; PAD]]; 3],
+    scale_hh: [&'m [[i32; PAD]]; 3],
+    bias: [&'m [[i32; PAD]]; 4],
     input: usize,
     hidden: usize,
 }
@@ -64,22 +64,23 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         };
         ordered(x, ordered_x);
         ordered(memory, ordered_h);
+        let (hidden, ih, hh) = (self.hidden, &self.weight_ih, &self.weight_hh);
+        let ([ir, iz, i_n], [hr, hz, hn]) = (self.scale_ih, self.scale_hh);
+        let [r, z, input, state] = self.bias;
+        let biases = r.iter().zip(z).zip(input).zip(state);
+        let scales = ir.iter().zip(iz).zip(i_n).zip(hr.iter().zip(hz).zip(hn));
         let outputs = halves_mut(output).as_chunks_mut::<PAD>().0;
-        for (block, (output, old)) in outputs.iter_mut().zip(halves(memory).as_chunks::<PAD>().0).enumerate() {
-            let unit = PAD * block;
-            let eight = |values: &[i32]| {
-                values.get(unit..).and_then(|values| values.first_chunk()).copied().unwrap_or_default()
-            };
-            let [reset, update, input, state] = self.bias.map(eight);
-            let (mut reset, mut update, mut input, mut state): Arguments = (reset, update, input, state);
-            let scale = self.scale_ih.map(eight);
-            for ((gate, scale), sums) in scale.iter().enumerate().zip([&mut reset, &mut update, &mut input]) {
-                self.weight_ih.add8(gate * self.hidden + unit, ordered_x, scale, sums);
-            }
-            let scale = self.scale_hh.map(eight);
-            for ((gate, scale), sums) in scale.iter().enumerate().zip([&mut reset, &mut update, &mut state]) {
-                self.weight_hh.add8(gate * self.hidden + unit, ordered_h, scale, sums);
-            }
+        let units = outputs.iter_mut().zip(halves(memory).as_chunks::<PAD>().0);
+        for (block, ((units, scales), biases)) in units.zip(scales).zip(biases).enumerate() {
+            let (row, (output, old)) = (PAD * block, units);
+            let (((ir, iz), i_n), ((hr, hz), hn)) = scales;
+            let (((mut reset, mut update), mut input), mut state) = copied(biases);
+            ih.add8(row, ordered_x, ir, &mut reset);
+            ih.add8(row + hidden, ordered_x, iz, &mut update);
+            ih.add8(row + 2 * hidden, ordered_x, i_n, &mut input);
+            hh.add8(row, ordered_h, hr, &mut reset);
+            hh.add8(row + hidden, ordered_h, hz, &mut update);
+            hh.add8(row + 2 * hidden, ordered_h, hn, &mut state);
             let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(input).zip(state);
             for (((((output, old), reset), update), input), state) in units {
                 let n = tanh(input.wrapping_add(scaled(state.wrapping_mul(2), sigmoid(reset) << 16)));
@@ -94,13 +95,18 @@ impl<'m> Kernel<'m> for GruI8<'m> {
 }
 
 /// Arguments of eight units: of both gates, and the two parts of the candidate's.
-type Arguments = ([i32; PAD], [i32; PAD], [i32; PAD], [i32; PAD]);
+type Arguments<T> = (((T, T), T), T);
 
-/// `N` vectors of the length `hidden`, one after another.
-fn gates_of<const N: usize>(all: &[i32], hidden: usize) -> [&[i32]; N] {
+#[inline(always)]
+fn copied((((a, b), c), d): Arguments<&[i32; PAD]>) -> Arguments<[i32; PAD]> {
+    (((*a, *b), *c), *d)
+}
+
+/// `N` vectors of the length `hidden`, one after another, by eight.
+fn gates_of<const N: usize>(all: &[i32], hidden: usize) -> [&[[i32; PAD]]; N] {
     let mut gates = [&[][..]; N];
     for (gate, part) in gates.iter_mut().zip(all.chunks_exact(hidden.max(1))) {
-        *gate = part;
+        *gate = part.as_chunks().0;
     }
     gates
 }

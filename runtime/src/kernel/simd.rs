@@ -60,14 +60,13 @@ mod version {
             return [0; 4];
         }
         let [mut p, mut q, mut r, mut s] = [0_i32; 4];
-        let first = block.as_ptr();
-        let third = first.wrapping_add(2 * width);
         // SAFETY: `groups` is at least 1; the loop reads `groups` times four words of `x` and two words of each row, all of
         // them inside the slices by the check above. `x` is aligned, words of `block` need not be. r7 cannot be an
         // operand; it is saved and restored.
         unsafe {
             asm!(
                 "push {{r7}}",
+                "add {third}, {first}, {width}, lsl #1",
                 "2:",
                 "ldrd {even}, {odd}, [{x}], #8",
                 "ldr r7, [{first}, {width}]",
@@ -114,8 +113,8 @@ mod version {
                 "subs {groups}, {groups}, #1",
                 "bne 2b",
                 "pop {{r7}}",
-                first = inout(reg) first => _,
-                third = inout(reg) third => _,
+                first = inout(reg) block.as_ptr() => _,
+                third = out(reg) _,
                 width = in(reg) width,
                 x = inout(reg) x.as_ptr() => _,
                 groups = inout(reg) groups => _,
