@@ -53,7 +53,9 @@ compile_error!("weights are read as they lie in the file, which is little-endian
 
 mod crc;
 pub mod error;
+pub mod executor;
 mod flash;
+pub mod guard;
 mod kernel;
 pub mod model;
 pub mod policy;
@@ -61,7 +63,11 @@ pub mod policy;
 pub use crc::{Crc32, crc32};
 #[doc(inline)]
 pub use error::{ActError, ModelError, SelfTestError};
+#[doc(inline)]
+pub use executor::Executor;
 pub use flash::Aligned;
+#[doc(inline)]
+pub use guard::Guarded;
 pub use kernel::{math, table};
 #[doc(inline)]
 pub use model::{AgentSpec, Recording};
