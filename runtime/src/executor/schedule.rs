@@ -124,7 +124,7 @@ impl Grid {
         *phase = phase.wrapping_sub(period.get());
         if *phase >= period.get() {
             slots = u32::try_from(*phase / period).unwrap_or(u32::MAX).saturating_add(1);
-            *phase = *phase % period;
+            *phase %= period;
         }
         Some((slots, u32::try_from(*phase).unwrap_or(u32::MAX)))
     }
