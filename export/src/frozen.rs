@@ -35,6 +35,8 @@ pub struct Frozen {
     pub layers: Vec<Layer>,
     /// The weights by name.
     pub tensors: BTreeMap<String, Tensor>,
+    /// Whether most of what the agents see is zero, so that the first layers had better look for zeros.
+    pub sparse: bool,
     /// A short recorded run with its answers, for a self-test on the device.
     pub known_answers: Option<KnownAnswers>,
 }

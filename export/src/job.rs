@@ -8,7 +8,7 @@ use crate::exporter::{self, Exporter};
 use crate::frozen::Frozen;
 use crate::publish::Output;
 use crate::quantize::Quantized;
-use crate::record::Recording;
+use crate::record::{self, Recording};
 use crate::replay;
 use crate::safetensors::{self, Safetensors};
 use crate::verify::{self, REFERENCE, Report, Runtime, compare};
@@ -37,6 +37,8 @@ pub trait Trained {
 
 /// Episodes that show an integer network its ranges.
 pub const CALIBRATION: usize = 16;
+/// Below this share of numbers that are not zero, it pays to look for zeros.
+const SPARSE: f64 = 0.5;
 /// Seed of the episodes that two engines are compared on.
 const SEED: u64 = 0;
 
@@ -100,6 +102,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
         reason: "was asked for and did not come".into(),
     })?;
 
+    frozen.sparse = record::density(&frozen.spec, first) < SPARSE;
     let mut runtime = Runtime::load(&frozen.spec, Safetensors.encode(&frozen)?)?;
     frozen.known_answers = Some(replay::self_test(&mut runtime, &frozen.spec, first)?);
     // The finished file must pass its own test before anyone else is asked.

@@ -30,6 +30,7 @@
 //!         ("out.weight".into(), Tensor::new(&[2, 2], vec![1.0, 0.0, 0.0, 1.0])),
 //!         ("out.bias".into(), Tensor::new(&[2], vec![0.0, 0.5])),
 //!     ]),
+//!     sparse: false,
 //!     known_answers: None,
 //! };
 //! let bytes = exporter::by_name("safetensors")?.encode(&frozen)?;
@@ -41,12 +42,14 @@ pub mod agree;
 pub mod archive;
 pub mod error;
 pub mod exporter;
+pub mod fold;
 pub mod freeze;
 pub mod frozen;
 pub mod graph;
 pub mod inspect;
 pub mod job;
 pub mod kat;
+pub mod layout;
 pub mod onnx;
 pub mod publish;
 pub mod quantize;

@@ -109,6 +109,15 @@ pub fn input_rows(spec: &AgentSpec, step: &TeamStep<'_>) -> Vec<f32> {
     rows
 }
 
+/// Share of the agent inputs of an episode that is not zero, from 0 to 1.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn density(spec: &AgentSpec, recording: &Recording) -> f64 {
+    let rows = (0..recording.n_steps).flat_map(|t| input_rows(spec, &recording.step(spec, t)));
+    let (seen, all) = rows.fold((0, 0), |(seen, all), value| (seen + usize::from(value != 0.0), all + 1));
+    seen as f64 / all.max(1) as f64
+}
+
 /// The available action of the largest value. Ties go to the lowest index and NaN never wins;
 /// if every available value is NaN, the first available action.
 ///

@@ -7,6 +7,7 @@ use crate::error::ExportError;
 use crate::exporter::Exporter;
 use crate::frozen::Frozen;
 use crate::kat::KnownAnswers;
+use crate::layout;
 
 /// Name of the replay file in the output directory.
 pub const EPISODES: &str = "episodes.safetensors";
@@ -30,12 +31,14 @@ impl Exporter for Safetensors {
 
     fn encode(&self, frozen: &Frozen) -> Result<Vec<u8>, ExportError> {
         frozen.check()?;
-        let mut tensors = frozen.tensors.clone();
+        let (graph, mut tensors) = layout::of(frozen)?;
         if let Some(answers) = &frozen.known_answers {
             answers.check(&frozen.spec)?;
             tensors.extend(answers.tensors(&frozen.spec));
         }
-        Ok(archive::encode(&frozen.metadata(), &archive::numbers(&tensors)))
+        let mut metadata = frozen.metadata();
+        metadata.insert("ddn.graph", graph);
+        Ok(archive::encode(&metadata, &archive::numbers(&tensors)))
     }
 }
 

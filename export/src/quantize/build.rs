@@ -20,8 +20,6 @@ const MAX_TERMS: usize = 256;
 const MARGIN: f64 = 1.25;
 /// The largest int16 of a slot.
 const LARGEST: f64 = 32_767.0;
-/// From this share of numbers that are not zero on, an input is not worth looking for zeros in.
-const DENSE: f64 = 0.5;
 
 /// The graph and the tensors of a network whose blocks have no constant row.
 ///
@@ -94,7 +92,7 @@ impl<'f> Builder<'f> {
         let (weight, bias) = self.affine(layer)?;
         let x = self.slot(layer.inputs[0])?;
         let from_input = self.number(layer.inputs[0]) == self.input;
-        let sparse = from_input && self.trace.density() < DENSE;
+        let sparse = from_input && self.frozen.sparse;
         if !sparse {
             self.dense(layer, x.layout.len())?;
         }

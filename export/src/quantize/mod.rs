@@ -7,7 +7,6 @@
 //! What the integers mean is written in `docs/format.md`; the runtime computes with them alone.
 
 mod build;
-mod fold;
 mod rows;
 mod trace;
 
@@ -15,6 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::archive::{self, Typed};
 use crate::error::ExportError;
+use crate::fold;
 use crate::frozen::Frozen;
 use crate::kat::KnownAnswers;
 use crate::record::Recording;

@@ -25,11 +25,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Rounds `weight(row, column)`; padding is zero.
-    pub(super) fn of(
-        rows: &Layout,
-        columns: &Layout,
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Self {
+    pub(super) fn of(rows: &Layout, columns: &Layout, weight: impl Fn(usize, usize) -> f32) -> Self {
         let mut made = Self::default();
         for row in rows {
             let at = |column: &Option<usize>| match (row, column) {

@@ -7,12 +7,10 @@ use crate::frozen::{Frozen, Tensor};
 use crate::graph::{Layer, LayerKind};
 use crate::record::{Recording, input_rows};
 
-/// The largest magnitude of every slot, and how much of the agent input is zero.
+/// The largest magnitude of every slot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     largest: BTreeMap<usize, f32>,
-    zeros: usize,
-    inputs: usize,
 }
 
 impl Trace {
@@ -29,8 +27,6 @@ impl Trace {
             for step in 0..recording.n_steps {
                 let rows = input_rows(&frozen.spec, &recording.step(&frozen.spec, step));
                 for (x, memory) in rows.chunks_exact(width).zip(&mut memory) {
-                    trace.zeros += x.iter().filter(|x| **x == 0.0).count();
-                    trace.inputs += width;
                     trace.step(frozen, x, memory)?;
                 }
             }
@@ -42,13 +38,6 @@ impl Trace {
     #[must_use]
     pub(super) fn largest(&self, slot: usize) -> f32 {
         self.largest.get(&slot).copied().unwrap_or(0.0)
-    }
-
-    /// Share of the agent input that is not zero, from 0 to 1.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub(super) fn density(&self) -> f64 {
-        1.0 - self.zeros as f64 / self.inputs.max(1) as f64
     }
 
     /// One agent's step; `memory` holds the state of each recurrent layer, by name.

@@ -55,6 +55,7 @@ fn policy(graph: &str, tensors: &[(&str, &[usize])], seed: u64) -> Frozen {
         config_sha256: "ab".repeat(32),
         layers: graph::from_text(graph).expect("a graph of this test"),
         tensors: tensors.collect(),
+        sparse: false,
         known_answers: None,
     }
 }
@@ -118,7 +119,14 @@ pub(crate) fn every_kind() -> Frozen {
 }
 
 pub(crate) fn all() -> Vec<(&'static str, Frozen)> {
-    vec![("plain", plain()), ("lpn", lpn()), ("every kind", every_kind())]
+    let sparse = |frozen| Frozen { sparse: true, ..frozen };
+    vec![
+        ("plain", plain()),
+        ("plain by columns", sparse(plain())),
+        ("lpn", lpn()),
+        ("lpn by columns", sparse(lpn())),
+        ("every kind", every_kind()),
+    ]
 }
 
 /// Every layer written as its formula reads, in f64.

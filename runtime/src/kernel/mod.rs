@@ -6,6 +6,7 @@ mod block;
 mod block_i8;
 mod concat;
 mod dot_i8;
+mod folded_block;
 mod gru;
 mod gru_i8;
 mod leaky_relu;
@@ -15,6 +16,7 @@ pub mod math;
 mod quantize;
 mod relu;
 mod simd;
+mod sparse;
 mod sparse_i8;
 pub mod table;
 mod values_i8;
@@ -259,6 +261,8 @@ layers! {
     Relu(relu::Relu),
     LeakyRelu(leaky_relu::LeakyRelu),
     Block(block::Block<'m>),
+    Sparse(sparse::Sparse<'m>),
+    FoldedBlock(folded_block::FoldedBlock<'m>),
     Gru(gru::Gru<'m>),
     Concat(concat::Concat),
     Quantize(quantize::Quantize),

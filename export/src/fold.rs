@@ -4,7 +4,6 @@
 //! b_j + sum_k x_k W[k, M, j] = bias_j + sum_k (shift_jk + W[k, M, j]) x_k
 //! ```
 
-use super::unsupported;
 use crate::error::ExportError;
 use crate::frozen::Frozen;
 use crate::graph::LayerKind;
@@ -13,7 +12,7 @@ use crate::graph::LayerKind;
 ///
 /// # Errors
 /// [`ExportError::Unsupported`] if a block's bias is not made by a linear layer from the block's own input.
-pub(super) fn constant_rows(frozen: &Frozen) -> Result<Frozen, ExportError> {
+pub fn constant_rows(frozen: &Frozen) -> Result<Frozen, ExportError> {
     let mut folded = frozen.clone();
     for block in frozen.layers.iter().filter(|layer| layer.kind == LayerKind::Block) {
         let (input, bias) = (block.inputs[1], block.inputs[2]);
@@ -45,4 +44,8 @@ pub(super) fn constant_rows(frozen: &Frozen) -> Result<Frozen, ExportError> {
         }
     }
     Ok(folded)
+}
+
+fn unsupported(reason: String) -> ExportError {
+    ExportError::Unsupported { format: "a folded block", reason }
 }
