@@ -57,7 +57,7 @@ impl<'m> Kernel<'m> for BlockI8<'m> {
             let gains = gains.as_chunks::<PAD>().0;
             for (block, (sums, gains)) in sums.as_chunks_mut::<PAD>().0.iter_mut().zip(gains).enumerate() {
                 let scale = gains.map(|gain| i32::from(x) * i32::from(gain));
-                self.weight.add8(k * self.width + PAD * block, ordered_h, &scale, sums);
+                self.weight.add(k * self.width + PAD * block, ordered_h, &scale, sums);
             }
         }
         for ((output, sum), b) in halves_mut(output).iter_mut().zip(sums).zip(halves(b)) {

@@ -43,18 +43,19 @@ impl<'m> Weights<'m> {
         simd::dot4(self.rows(first, 4), x)
     }
 
-    /// Adds the products of the rows `first..first + 8` with `x`, which is [`ordered`], each [`scaled`].
-    pub(crate) fn add8(&self, first: usize, x: &[f32], scale: &[i32; PAD], sums: &mut [i32; PAD]) {
-        add8(self.rows(first, PAD), x, scale, sums);
+    /// Adds to each sum the product of its row, from `first` on, with `x`, which is [`ordered`], [`scaled`]. Rows come in
+    /// multiples of eight.
+    pub(crate) fn add(&self, first: usize, x: &[f32], scale: &[i32], sums: &mut [i32]) {
+        add(self.rows(first, sums.len()), x, scale, sums);
     }
 }
 
 /// One copy of the loop in flash, and its registers to itself.
 #[inline(never)]
-fn add8(rows: &[i8], x: &[f32], scale: &[i32; PAD], sums: &mut [i32; PAD]) {
-    let (upper, lower) = rows.split_at_checked(rows.len() / 2).unwrap_or_default();
+fn add(rows: &[i8], x: &[f32], scale: &[i32], sums: &mut [i32]) {
+    let blocks = rows.chunks_exact(8 * x.len().max(1));
     let (scale, sums) = (scale.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);
-    for ((block, scale), sums) in [upper, lower].into_iter().zip(scale).zip(sums) {
+    for ((block, scale), sums) in blocks.zip(scale).zip(sums) {
         let dots = simd::dot4(block, x);
         for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scale) {
             *sum = sum.wrapping_add(scaled(dot, *scale));

@@ -20,9 +20,9 @@ use crate::error::LayerFault;
 pub(crate) struct GruI8<'m> {
     weight_ih: Weights<'m>,
     weight_hh: Weights<'m>,
-    scale_ih: [&'m [[i32; PAD]]; 3],
-    scale_hh: [&'m [[i32; PAD]]; 3],
-    bias: [&'m [[i32; PAD]]; 4],
+    scale_ih: [&'m [i32]; 3],
+    scale_hh: [&'m [i32]; 3],
+    bias: [&'m [i32]; 4],
     input: usize,
     hidden: usize,
 }
@@ -57,56 +57,61 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         Slot::I16(self.input).words().saturating_add(Slot::I16(self.hidden).words())
     }
 
-    /// Eight hidden units at a time, all six products of each; the old state is needed until the last one is done.
+    /// Some hidden units at a time, all six products of each; the old state is needed until the last one is done.
     fn run(&self, [x, ..]: Inputs<'_>, memory: &mut [f32], work: &mut [f32], output: &mut [f32]) {
         let Some((ordered_x, ordered_h)) = work.split_at_mut_checked(Slot::I16(self.input).words()) else {
             return;
         };
         ordered(x, ordered_x);
         ordered(memory, ordered_h);
-        let (hidden, ih, hh) = (self.hidden, &self.weight_ih, &self.weight_hh);
-        let ([ir, iz, i_n], [hr, hz, hn]) = (self.scale_ih, self.scale_hh);
-        let [r, z, input, state] = self.bias;
-        let biases = r.iter().zip(z).zip(input).zip(state);
-        let scales = ir.iter().zip(iz).zip(i_n).zip(hr.iter().zip(hz).zip(hn));
-        let outputs = halves_mut(output).as_chunks_mut::<PAD>().0;
-        let units = outputs.iter_mut().zip(halves(memory).as_chunks::<PAD>().0);
-        for (block, ((units, scales), biases)) in units.zip(scales).zip(biases).enumerate() {
-            let (row, (output, old)) = (PAD * block, units);
-            let (((ir, iz), i_n), ((hr, hz), hn)) = scales;
-            let (((mut reset, mut update), mut input), mut state) = copied(biases);
-            ih.add8(row, ordered_x, ir, &mut reset);
-            ih.add8(row + hidden, ordered_x, iz, &mut update);
-            ih.add8(row + 2 * hidden, ordered_x, i_n, &mut input);
-            hh.add8(row, ordered_h, hr, &mut reset);
-            hh.add8(row + hidden, ordered_h, hz, &mut update);
-            hh.add8(row + 2 * hidden, ordered_h, hn, &mut state);
+        let (ih, hh) = (&self.weight_ih, &self.weight_hh);
+        let outputs = halves_mut(output).chunks_mut(UNITS).zip(halves(memory).chunks(UNITS));
+        for (block, (output, old)) in outputs.enumerate() {
+            let (row, units) = (UNITS * block, output.len());
+            let mut sums = [[0; UNITS]; 4];
+            for (sums, bias) in sums.iter_mut().zip(self.bias) {
+                for (sum, bias) in sums.iter_mut().zip(part(bias, row, units)) {
+                    *sum = *bias;
+                }
+            }
+            let [reset, update, input, state] =
+                sums.each_mut().map(|sums| sums.get_mut(..units).unwrap_or_default());
+            for (gate, (scale, sums)) in
+                self.scale_ih.iter().zip([&mut *reset, &mut *update, &mut *input]).enumerate()
+            {
+                ih.add(gate * self.hidden + row, ordered_x, part(scale, row, units), sums);
+            }
+            for (gate, (scale, sums)) in
+                self.scale_hh.iter().zip([&mut *reset, &mut *update, &mut *state]).enumerate()
+            {
+                hh.add(gate * self.hidden + row, ordered_h, part(scale, row, units), sums);
+            }
             let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(input).zip(state);
             for (((((output, old), reset), update), input), state) in units {
-                let n = tanh(input.wrapping_add(scaled(state.wrapping_mul(2), sigmoid(reset) << 16)));
-                let blend = sigmoid(update) * (i32::from(*old) - n);
+                let n = tanh(input.wrapping_add(scaled(state.wrapping_mul(2), sigmoid(*reset) << 16)));
+                let blend = sigmoid(*update) * (i32::from(*old) - n);
                 *output = saturated(n + ((blend + (1 << 14)) >> 15));
             }
         }
-        for (memory, output) in halves_mut(memory).iter_mut().zip(outputs.as_flattened()) {
+        for (memory, output) in halves_mut(memory).iter_mut().zip(halves(output)) {
             *memory = *output;
         }
     }
 }
 
-/// Arguments of eight units: of both gates, and the two parts of the candidate's.
-type Arguments<T> = (((T, T), T), T);
+/// Hidden units computed together: their sums are on the stack.
+const UNITS: usize = 32;
 
-#[inline(always)]
-fn copied((((a, b), c), d): Arguments<&[i32; PAD]>) -> Arguments<[i32; PAD]> {
-    (((*a, *b), *c), *d)
+/// Elements `first..first + count`.
+fn part(values: &[i32], first: usize, count: usize) -> &[i32] {
+    values.get(first..).and_then(|values| values.get(..count)).unwrap_or_default()
 }
 
-/// `N` vectors of the length `hidden`, one after another, by eight.
-fn gates_of<const N: usize>(all: &[i32], hidden: usize) -> [&[[i32; PAD]]; N] {
+/// `N` vectors of the length `hidden`, one after another.
+fn gates_of<const N: usize>(all: &[i32], hidden: usize) -> [&[i32]; N] {
     let mut gates = [&[][..]; N];
     for (gate, part) in gates.iter_mut().zip(all.chunks_exact(hidden.max(1))) {
-        *gate = part.as_chunks().0;
+        *gate = part;
     }
     gates
 }

@@ -40,7 +40,7 @@ impl<'m> Kernel<'m> for LinearI8<'m> {
         let (bias, scale) = (self.bias.as_chunks::<PAD>().0, self.scale.as_chunks::<PAD>().0);
         for (block, ((output, bias), scale)) in outputs.iter_mut().zip(bias).zip(scale).enumerate() {
             let mut sums = *bias;
-            self.weight.add8(PAD * block, work, scale, &mut sums);
+            self.weight.add(PAD * block, work, scale, &mut sums);
             *output = sums.map(saturated);
         }
     }
