@@ -55,6 +55,7 @@ pub mod publish;
 pub mod quantize;
 pub mod record;
 pub mod replay;
+pub mod report;
 pub mod safetensors;
 pub mod source;
 pub mod spec;

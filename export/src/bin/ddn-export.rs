@@ -11,9 +11,11 @@ use ddn_export::agree::Agreement;
 use ddn_export::error::ExportError;
 use ddn_export::inspect;
 use ddn_export::job::{self, Job, Quantize};
-use ddn_export::publish::publish;
+use ddn_export::publish::{Output, publish};
+use ddn_export::report::{board, sizes, table};
+use ddn_export::safetensors::{EPISODES, INT8, INT8_EPISODES};
 use ddn_export::source::Source;
-use ddn_export::verify::{Report, refuse};
+use ddn_export::verify::{self, refuse};
 
 /// Freezes the local policy network of a trained team and writes it for other programs.
 ///
@@ -35,6 +37,33 @@ enum Command {
         /// A model file or an ONNX file.
         file: PathBuf,
     },
+    /// Export in floats and in integers, and write what either costs on a device: `report.json`, `report.txt`.
+    Report(Report),
+}
+
+#[derive(Args)]
+struct Report {
+    /// A run's folder (its newest valid checkpoint) or one checkpoint.
+    #[arg(value_name = "RUN_OR_CHECKPOINT")]
+    input: PathBuf,
+    /// Folder for the files [default: `export` in the run's folder].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Episodes over which returns are compared.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    episodes: u32,
+    /// Agent steps over which actions are compared.
+    #[arg(long, value_name = "STEPS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    agreement_steps: u32,
+    /// Agent episodes to replay on the boards.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    record: u32,
+    /// The folder `examples/firmware` of the sources: count instructions on emulated boards.
+    #[arg(long, value_name = "DIR", requires = "boards")]
+    firmware: Option<PathBuf>,
+    /// Boards to count on, by the names in `examples/firmware/boards`.
+    #[arg(long, value_delimiter = ',', requires = "firmware")]
+    boards: Vec<String>,
 }
 
 #[derive(Args)]
@@ -84,6 +113,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Inspect { file }) => print_file(&file),
+        Some(Command::Report(args)) => report(&args),
         None => export(&cli.export),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
@@ -147,6 +177,47 @@ fn export(args: &Export) -> Result<()> {
     Ok(())
 }
 
+fn report(args: &Report) -> Result<()> {
+    let job = Job {
+        formats: vec!["safetensors".into()],
+        engines: Vec::new(),
+        episodes: 1,
+        record: usize::try_from(args.record)?,
+        quantize: Some(Quantize {
+            steps: usize::try_from(args.agreement_steps)?,
+            episodes: usize::try_from(args.episodes)?,
+        }),
+    };
+    let source = Source::open(&args.input)?;
+    let outcome = job::run(&job, &source)?;
+    let dir = args.out.clone().unwrap_or_else(|| source.default_out());
+    publish(&dir, &outcome.outputs, &outcome.reports)?;
+    let mut costs = Vec::new();
+    for (policy, episodes) in [("policy.safetensors", EPISODES), (INT8, INT8_EPISODES)] {
+        let Some(output) = outcome.outputs.iter().find(|output| output.file_name == policy) else { continue };
+        let mut cost = sizes(output)?;
+        for name in &args.boards {
+            let firmware = args.firmware.as_deref().context("--firmware is missing")?;
+            cost.boards.push(board(firmware, name, &dir.join(policy), &dir.join(episodes))?);
+        }
+        costs.push(cost);
+    }
+    let mut text = table(&costs).into_bytes();
+    if let Some(agreement) = &outcome.agreement {
+        writeln!(text)?;
+        print_agreement(&mut text, agreement)?;
+    }
+    let json = serde_json::json!({ "policies": costs, "agreement": outcome.agreement });
+    let json = serde_json::to_vec_pretty(&json)?;
+    std::io::stdout().write_all(&text)?;
+    let files =
+        [Output { file_name: "report.json", bytes: json }, Output { file_name: "report.txt", bytes: text }];
+    for path in publish(&dir, &files, &[])? {
+        writeln!(std::io::stdout(), "wrote {}", path.display())?;
+    }
+    Ok(())
+}
+
 /// A number from 0 to 1.
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
@@ -169,7 +240,7 @@ fn print_agreement(out: &mut impl std::io::Write, agreement: &Agreement) -> Resu
     Ok(())
 }
 
-fn print_reports(out: &mut impl std::io::Write, reports: &[Report]) -> Result<()> {
+fn print_reports(out: &mut impl std::io::Write, reports: &[verify::Report]) -> Result<()> {
     if reports.is_empty() {
         return Ok(());
     }
