@@ -56,7 +56,7 @@ impl Combat {
         self.world.units.iter().map(state).collect()
     }
 
-    /// Puts the battle into a state, at the beginning of its time. `last_actions` `[N]`.
+    /// Puts the battle into a state, at the beginning of its time, with no shot under way. `last_actions` `[N]`.
     ///
     /// # Errors
     /// [`EnvError::Restore`] if there are not as many units, agents or actions.
@@ -76,7 +76,7 @@ impl Combat {
             unit.place = vector(state.place[0], state.place[1]);
             unit.velocity = vector(state.velocity[0], state.velocity[1]);
             [unit.hp, unit.shield, unit.energy, unit.cooldown, unit.shield_delay, unit.pool] = state.scalars;
-            (unit.target, unit.last_target) = (state.target, state.last_target);
+            (unit.target, unit.last_target, unit.shot) = (state.target, state.last_target, None);
         }
         self.last_actions.copy_from_slice(last_actions);
         (self.phase, self.t, self.won) = (Phase::Running, 0, false);

@@ -9,7 +9,7 @@ use crate::env::saved::{Reader, Writer, refuse};
 use crate::error::EnvError;
 
 /// First bytes of a saved episode; the last one is the version.
-const TAG: &[u8; 8] = b"DDNcomb\x01";
+const TAG: &[u8; 8] = b"DDNcomb\x02";
 
 /// Further than this from the map's corner, cells, no unit gets.
 const FURTHEST: f64 = 1e6;
@@ -42,6 +42,9 @@ impl Combat {
             }
             out.number(unit.target.unwrap_or(none));
             out.number(unit.last_target.unwrap_or(none));
+            let (at, left) = unit.shot.unwrap_or((none, 0.0));
+            out.number(at);
+            out.float(left);
         }
         out.stream(&self.rng);
         Some(out.finish())
@@ -102,7 +105,7 @@ fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize) -> Result<Unit, 
     let target = |fields: &mut Reader<'_>| -> Result<Option<usize>, EnvError> {
         Ok(Some(fields.number("a target", none)?).filter(|&other| other < none))
     };
-    Ok(Unit {
+    let mut unit = Unit {
         in_play,
         place,
         velocity,
@@ -115,7 +118,12 @@ fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize) -> Result<Unit, 
         order: if kind.is_enemy { Order::March } else { Order::Stop },
         target: target(fields)?,
         last_target: target(fields)?,
+        shot: None,
         wish: Vector::default(),
         engages: false,
-    })
+    };
+    let at = target(fields)?;
+    let left = fields.float("the rest of a shot", 0.0, kind.unit.wind_up)?;
+    unit.shot = at.map(|at| (at, left));
+    Ok(unit)
 }

@@ -26,13 +26,10 @@ impl World {
         }
         self.walk(me);
         self.recover(me);
-        if !self.units[me].engages || self.units[me].cooldown > 0.0 {
-            return;
-        }
-        if self.kinds[me].unit.heals {
-            self.heal(me);
-        } else {
+        if !self.kinds[me].unit.heals {
             self.shoot(me, rng);
+        } else if self.units[me].engages && self.units[me].cooldown <= 0.0 {
+            self.heal(me);
         }
     }
 
@@ -60,11 +57,28 @@ impl World {
         unit.hp = (unit.hp + kind.regeneration * TICK).min(kind.hp);
     }
 
+    /// Begins a shot where the weapon is ready, from when on the weapon's time runs; hits once it has wound
+    /// up. A shot at what is no longer engaged is broken off, and costs nothing.
     fn shoot(&mut self, me: usize, rng: &mut ChaCha8Rng) {
-        let Some(target) = self.aim(me) else { return };
-        let [least, most] = self.rules.weapon_delay;
-        let delay = if most > least { least + f64::from(rng.unit()) * (most - least) } else { least };
-        self.units[me].cooldown = (self.kinds[me].unit.cooldown + delay).max(0.0);
+        let target = if self.units[me].engages { self.aim(me) } else { None };
+        if self.units[me].shot.take_if(|(other, _)| target != Some(*other)).is_some() {
+            self.units[me].cooldown = 0.0;
+        }
+        let Some(target) = target else { return };
+        let left = match self.units[me].shot.take() {
+            Some((_, left)) => left - TICK,
+            None if self.units[me].cooldown > 0.0 => return,
+            None => {
+                let [least, most] = self.rules.weapon_delay;
+                let delay = if most > least { least + f64::from(rng.unit()) * (most - least) } else { least };
+                self.units[me].cooldown = (self.kinds[me].unit.cooldown + delay).max(0.0);
+                self.kinds[me].unit.wind_up
+            }
+        };
+        if left > 0.0 {
+            self.units[me].shot = Some((target, left));
+            return;
+        }
         for _ in 0..self.kinds[me].unit.shots {
             self.hit(target, self.pair(me, target).damage);
         }

@@ -50,6 +50,8 @@ pub(super) struct UnitType {
     pub(super) bonus: BTreeMap<Attribute, f64>,
     #[serde(default)]
     pub(super) cooldown: f64,
+    #[serde(default)]
+    pub(super) wind_up: f64,
     pub(super) range: f64,
     pub(super) speed: f64,
     pub(super) radius: f64,
@@ -79,8 +81,11 @@ pub(super) struct UnitType {
 #[serde(deny_unknown_fields)]
 struct Other {
     cooldown: Option<f64>,
+    wind_up: Option<f64>,
     speed: Option<f64>,
+    radius: Option<f64>,
     separation: Option<f64>,
+    scan: Option<f64>,
     regeneration: Option<f64>,
 }
 
@@ -124,8 +129,11 @@ impl UnitType {
         if figures == Figures::Smaclite {
             let other = self.smaclite;
             self.cooldown = other.cooldown.unwrap_or(self.cooldown);
+            self.wind_up = other.wind_up.unwrap_or(self.wind_up);
             self.speed = other.speed.unwrap_or(self.speed);
+            self.radius = other.radius.unwrap_or(self.radius);
             self.separation = other.separation.or(self.separation);
+            self.scan = other.scan.unwrap_or(self.scan);
             self.regeneration = other.regeneration.unwrap_or(self.regeneration);
         }
         self
@@ -140,6 +148,7 @@ impl UnitType {
             ("damage", self.damage, 0.0, 1e6),
             ("shots", f64::from(self.shots), 1.0, 100.0),
             ("cooldown", self.cooldown, 0.0, 1e3),
+            ("wind_up", self.wind_up, 0.0, 1e3),
             ("range", self.range, 0.0, 100.0),
             ("speed", self.speed, 0.0, 16.0),
             ("radius", self.radius, 0.05, 4.0),

@@ -42,6 +42,8 @@ pub(super) struct Unit {
     pub(super) energy: f64,
     /// Seconds until it can shoot again.
     pub(super) cooldown: f64,
+    /// The shot that winds up: at whom, and seconds until it counts.
+    pub(super) shot: Option<(usize, f64)>,
     /// Seconds until its shield recovers.
     pub(super) shield_delay: f64,
     /// Points of healing that are paid for.
@@ -168,6 +170,7 @@ impl World {
             shield: kind.unit.shield,
             energy: kind.unit.energy,
             cooldown: 0.0,
+            shot: None,
             shield_delay: 0.0,
             pool: 0.0,
             order: if kind.is_enemy { Order::March } else { Order::Stop },

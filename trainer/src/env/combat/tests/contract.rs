@@ -194,15 +194,23 @@ fn impossible_values_are_refused_by_key() {
 
 #[test]
 fn an_episode_goes_on_exactly_in_another_instance() {
-    let [mut game, mut other] = [0; 2].map(|_| game("MMM2", RuleSet::Smac));
+    // In the second, a shot is under way.
+    for (map, agents, steps) in [("MMM2", 10, 15), ("2s_vs_1sc", 2, 2)] {
+        goes_on(map, agents, steps);
+    }
+}
+
+fn goes_on(map: &str, agents: usize, steps: usize) {
+    let [mut game, mut other] = [0; 2].map(|_| game(map, RuleSet::Smac));
     assert_eq!(game.save(), None);
     let mut frame = game.spec().frame();
-    let (mut rng, mut actions) = (stream(1, "test"), vec![0; 10]);
+    let (mut rng, mut actions) = (stream(1, "test"), vec![0; agents]);
     game.reset(4, &mut frame).expect("starts");
-    for _ in 0..15 {
+    for _ in 0..steps {
         Focus.choose(&game, &mut rng, &mut actions);
         game.step(&actions, &mut frame).expect("steps");
     }
+    assert_eq!(map == "2s_vs_1sc", game.world.units.iter().any(|unit| unit.shot.is_some()));
     let mut same = Frame::default();
     other.load(&game.save().expect("saves"), &mut same).expect("loads");
     assert_eq!(same, frame);

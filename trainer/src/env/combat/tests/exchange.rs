@@ -1,7 +1,8 @@
 //! Exchanges of fire that were computed by hand.
 
+use super::super::plane::vector;
 use super::super::world::Order;
-use super::super::{ATTACK, Rules, STOP};
+use super::super::{ATTACK, Combat, Figures, Rules, STOP};
 use super::{battle, step, ticks};
 use crate::env::End;
 
@@ -10,13 +11,18 @@ fn near(got: f64, want: f64) {
     assert!((got - want).abs() < 1e-9, "{got}, not {want}");
 }
 
+/// Ticks from the beginning of a shot until it hits: a spine crawler's winds up for 0.3332 s.
+fn wind_up(shooter: &str, rules: &Rules) -> usize {
+    if shooter == "spine_crawler" && rules.figures == Figures::Smac { 6 } else { 0 }
+}
+
 /// hp and shield of an enemy 4 cells away after one shot by a unit.
 fn after_one_shot(shooter: &str, target: &str, rules: Rules) -> (f64, f64) {
     let [allies, enemies] = [shooter, target].map(|name| format!("[['{name}', 1]]"));
     let place = if shooter == "zealot" { "[[10, 10]]" } else { "[[7, 10]]" };
     let mut game = battle(&allies, place, &enemies, "[[11, 10]]", rules);
     game.world.units[0].order = Order::Attack(1);
-    ticks(&mut game, 1);
+    ticks(&mut game, 1 + wind_up(shooter, &rules));
     (game.world.units[1].hp, game.world.units[1].shield)
 }
 
@@ -90,8 +96,52 @@ fn weapons_take_their_time() {
                 shots.push(tick);
             }
         }
-        assert_eq!(shots[..2], [0, between], "{shooter}");
+        let first = wind_up(shooter, &rules);
+        assert_eq!(shots[..2], [first, first + between], "{shooter}");
     }
+}
+
+#[test]
+fn a_shot_is_broken_off_for_nothing_where_its_target_leaves() {
+    // A spine crawler reaches 7 + 0.875 + 0.625 cells.
+    let places = ["[[20, 10]]", "[[11.6, 10]]"];
+    let crawler = "[['spine_crawler', 1]]";
+    let mut game = battle("[['stalker', 1]]", places[1], crawler, places[0], Rules::smac());
+    let shield = |game: &Combat| game.world.units[0].shield;
+    ticks(&mut game, 6);
+    near(shield(&game), 80.0);
+    assert_eq!(game.world.units[1].shot.map(|(at, _)| at), Some(0));
+    near(game.world.units[1].cooldown, 1.85 - 5.0 / 16.0);
+    // It winds up anew for the whole time, but does not wait before.
+    game.world.units[0].place.x = 11.4;
+    ticks(&mut game, 1);
+    assert_eq!((game.world.units[1].shot, game.world.units[1].target), (None, None));
+    near(game.world.units[1].cooldown, 0.0);
+    game.world.units[0].place.x = 11.6;
+    ticks(&mut game, 6);
+    near(shield(&game), 80.0);
+    ticks(&mut game, 1);
+    near(shield(&game), 50.0);
+    // Once it has hit, leaving does not hasten the next one.
+    game.world.units[0].place.x = 11.4;
+    ticks(&mut game, 1);
+    near(game.world.units[1].cooldown, 1.85 - 7.0 / 16.0);
+}
+
+#[test]
+fn a_shot_under_way_does_not_go_over_to_another_target() {
+    let stalkers = "[['stalker', 2]]";
+    let mut game =
+        battle(stalkers, "[[11.6, 10], [12, 16]]", "[['spine_crawler', 1]]", "[[20, 10]]", Rules::smac());
+    ticks(&mut game, 6);
+    game.world.units[1].place = vector(13.0, 12.0);
+    game.world.units[0].place.x = 11.4;
+    ticks(&mut game, 6);
+    assert_eq!(game.world.units[2].target, Some(1));
+    near(game.world.units[1].shield, 80.0);
+    ticks(&mut game, 1);
+    near(game.world.units[1].shield, 50.0);
+    near(game.world.units[0].shield, 80.0);
 }
 
 #[test]

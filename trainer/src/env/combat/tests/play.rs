@@ -2,9 +2,10 @@
 
 use super::super::scripted::{self, Focus, Hold, Kite, Nearest, Played, Random, SCRIPTED, ScriptedPolicy};
 use super::super::world::Order;
-use super::super::{Combat, CombatConfig, RuleSet, TICKS};
+use super::super::{Combat, CombatConfig, RuleSet, STOP, TICKS};
 use crate::env::Env;
 use crate::env::registry::EnvKind;
+use crate::seed::stream;
 
 fn game(map: &str, rules: RuleSet) -> Combat {
     Combat::from_config(CombatConfig { map: map.into(), rules, ..CombatConfig::default() }).expect("builds")
@@ -118,6 +119,48 @@ fn attacking_the_closest_wins_where_sides_are_equal_and_not_where_they_are_not()
     for map in ["3s5z", "2s3z", "8m"] {
         assert!(wins_of_the_closest(map, 30) > 15, "{map}");
     }
+}
+
+/// Wins among `episodes` on `2s_vs_1sc` in which the stalker under fire, once it has no more than `least`
+/// hp and shield and less than the other, steps back right after a shot until it is no longer aimed at.
+fn wins_in_turns(rules: RuleSet, least: f64, episodes: u64) -> usize {
+    const SOUTH: usize = STOP + 2;
+    let mut game = game("2s_vs_1sc", rules);
+    let crawler = game.enemy(0);
+    let mut wins = 0;
+    for seed in 0..episodes {
+        let (mut frame, mut away) = (game.spec().frame(), [false; 2]);
+        game.reset(seed, &mut frame).expect("starts");
+        let won = loop {
+            let mut actions = [0; 2];
+            Focus.choose(&game, &mut stream(seed, "none"), &mut actions);
+            for agent in (0..2).filter(|&agent| game.alive(agent)) {
+                let (units, me, mate) = (&game.world.units, game.agent(agent), game.agent(1 - agent));
+                let strength = |unit: usize| units[unit].hp + units[unit].shield;
+                let aimed_at = units[crawler].target == Some(me);
+                let weak = strength(me) <= least && strength(me) < strength(mate);
+                away[agent] =
+                    aimed_at && units[mate].in_play && (away[agent] || weak && units[me].cooldown >= 1.0);
+                if away[agent] {
+                    actions[agent] = SOUTH;
+                }
+            }
+            let step = game.step(&actions, &mut frame).expect("the way south is open");
+            if let Some(won) = step.won {
+                break won;
+            }
+        };
+        wins += usize::from(won);
+    }
+    wins
+}
+
+#[test]
+fn a_spine_crawler_is_beaten_by_taking_turns() {
+    // Each stalker has to bear four or five of ten hits; one that is late falls at the sixth.
+    let wins = wins_in_turns(RuleSet::Smac, 42.0, 100);
+    assert!(wins >= 95, "{wins}");
+    assert_eq!(wins_in_turns(RuleSet::Smac, 0.0, 20), 0);
 }
 
 #[test]
