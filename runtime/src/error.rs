@@ -25,7 +25,7 @@ pub enum ModelError {
     },
     /// More tensors or metadata entries than the fixed tables hold.
     TooMany,
-    /// A tensor is not `F32`, the only type of format 1.
+    /// A tensor is none of `F32`, `I8`, `I16`, `I32`.
     Dtype {
         /// Which tensor.
         tensor: usize,
@@ -42,8 +42,8 @@ pub enum ModelError {
     },
     /// Bytes that belong to no tensor.
     Holes,
-    /// The data do not begin at an address divisible by four. Place the file with [`flash!`](crate::flash); what
-    /// `ddn-export` writes may begin at any address divisible by four.
+    /// The data do not begin at an address divisible by four, or a tensor not at a multiple of its type's size. Place
+    /// the file with [`flash!`](crate::flash); what `ddn-export` writes may begin at any address divisible by four.
     Alignment,
     /// A metadata key is absent.
     Missing {
@@ -64,7 +64,7 @@ pub enum ModelError {
         /// What is wrong with it.
         fault: LayerFault,
     },
-    /// A recorded tensor (`kat.…`) is absent while others are there, or has another shape than the policy.
+    /// A recorded tensor (`kat.…`) is absent while others are there, is not `F32`, or has another shape than the policy.
     Recording {
         /// The tensor.
         name: &'static str,
@@ -85,6 +85,8 @@ pub enum LayerFault {
     Slot,
     /// A tensor of the layer is absent.
     Tensor,
+    /// A tensor holds numbers of another type than the kernel reads.
+    Dtype,
     /// A tensor's shape does not fit the layer's inputs.
     Width,
     /// A weight is infinite or not a number.
@@ -99,6 +101,7 @@ impl fmt::Display for LayerFault {
             Self::Arity => "wrong number of inputs, or one slot used twice",
             Self::Slot => "slot is out of range, not written yet, or of another width",
             Self::Tensor => "a tensor is absent",
+            Self::Dtype => "a tensor's type is not the kernel's",
             Self::Width => "a tensor's shape does not fit the inputs",
             Self::NotFinite => "a weight is not finite",
         })
@@ -115,7 +118,7 @@ impl fmt::Display for ModelError {
             }
             Self::Duplicate { at } => write!(f, "header byte {at}: key occurs twice"),
             Self::TooMany => f.write_str("more tensors or metadata entries than fit"),
-            Self::Dtype { tensor } => write!(f, "tensor {tensor}: not F32"),
+            Self::Dtype { tensor } => write!(f, "tensor {tensor}: not F32, I8, I16 or I32"),
             Self::Shape { tensor } => {
                 write!(f, "tensor {tensor}: shape needs one to three non-zero dimensions")
             }
@@ -123,12 +126,14 @@ impl fmt::Display for ModelError {
                 write!(f, "tensor {tensor}: offsets leave the file, the shape, or overlap")
             }
             Self::Holes => f.write_str("bytes that belong to no tensor"),
-            Self::Alignment => f.write_str("data do not begin at an address divisible by four"),
+            Self::Alignment => f.write_str(
+                "data begin at no multiple of four, or a tensor at no multiple of its type's size",
+            ),
             Self::Missing { key } => write!(f, "metadata: {key} is absent"),
             Self::Value { key } => write!(f, "metadata: {key} cannot be understood"),
             Self::Version => f.write_str("metadata: ddn.format is not the version this crate reads"),
             Self::Layer { layer, fault } => write!(f, "layer {layer}: {fault}"),
-            Self::Recording { name } => write!(f, "{name}: absent or of another shape"),
+            Self::Recording { name } => write!(f, "{name}: absent, or of another type or shape"),
         }
     }
 }

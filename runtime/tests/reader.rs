@@ -2,6 +2,7 @@
 //! never panics.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use ddn_runtime::error::LayerFault;
 use ddn_runtime::model::{KINDS, MAX_HEADER};
 use ddn_runtime::{ModelError, Policy};
 use proptest::prelude::*;
@@ -180,6 +181,55 @@ fn headers_that_both_read() {
 fn duplicate_names_are_refused_even_if_spelled_differently() {
     let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
     assert!(matches!(Policy::from_bytes(&file(header, &[0; 8])), Err(ModelError::Duplicate { .. })));
+}
+
+/// The four types, each of its size, and no other; tensors lie at multiples of it.
+#[test]
+fn types_have_their_sizes_and_lie_at_multiples_of_them() {
+    let header = |dtype: &str, begin: usize, end: usize| {
+        let fields = |dtype: &str, n: usize, begin: usize, end: usize| {
+            format!(r#"{{"dtype":"{dtype}","shape":[{n}],"data_offsets":[{begin},{end}]}}"#)
+        };
+        let pad =
+            if begin == 0 { String::new() } else { format!(r#""a":{},"#, fields("I8", begin, 0, begin)) };
+        format!(r#"{{{pad}"b":{}}}"#, fields(dtype, 3, begin, end))
+    };
+    for (dtype, size) in [("F32", 4), ("I32", 4), ("I16", 2), ("I8", 1)] {
+        for begin in 0..8 {
+            for length in 1..16 {
+                let end = begin + length;
+                let file = file(&header(dtype, begin, end), &vec![0; end]);
+                let want = match (length == 3 * size, begin % size) {
+                    (false, _) => Some(ModelError::Offsets { tensor: usize::from(begin > 0) }),
+                    (true, 0) => None,
+                    (true, _) => Some(ModelError::Alignment),
+                };
+                assert_eq!(container_error(&file), want, "{dtype} in {begin}..{end}");
+                assert_eq!(SafeTensors::deserialize(&file).is_ok(), length == 3 * size);
+            }
+        }
+    }
+    for dtype in ["F16", "BF16", "F64", "U8", "I64", "BOOL", "i8", "F4"] {
+        let file = file(&header(dtype, 0, 6), &[0; 6]);
+        assert_eq!(container_error(&file), Some(ModelError::Dtype { tensor: 0 }), "{dtype}");
+    }
+}
+
+/// Integers of the right size in the place of floats.
+#[test]
+fn a_layer_refuses_tensors_of_another_type() {
+    let (metadata, tensors) = fixture::agent(fixture::SMALL, 1);
+    let layers = metadata["ddn.graph"].split(';').collect::<Vec<_>>();
+    for name in tensors.keys() {
+        let key = format!("\"{name}\":{{\"dtype\":\"");
+        let mut bytes = fixture::encode(&metadata, &tensors);
+        let at = bytes.windows(key.len()).position(|window| window == key.as_bytes()).unwrap() + key.len();
+        bytes.splice(at..at + 3, *b"I32");
+        let of = name.split('.').next().unwrap();
+        let layer = layers.iter().position(|layer| layer.ends_with(&format!(":{of}"))).unwrap();
+        let want = ModelError::Layer { layer, fault: LayerFault::Dtype };
+        assert_eq!(Policy::from_bytes(&bytes).map(|_| ()).unwrap_err(), want, "{name}");
+    }
 }
 
 /// Something that resembles a header.

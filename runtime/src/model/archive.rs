@@ -1,9 +1,11 @@
 //! A checked view of a safetensors file. Once it is made, every tensor's bytes are known to be there.
 //!
-//! It accepts any valid file of `F32` tensors with one to three dimensions, whoever wrote it, that lies in memory so that
-//! its data begin at a multiple of four bytes: weights are then read as they lie. Where it is stricter than
-//! the format it is on purpose: no empty tensors, no unknown fields, no duplicate names, and the header starts with `{`.
+//! It accepts any valid file of the types of [`Dtype`] with one to three dimensions, whoever wrote it, in which every
+//! tensor lies at a multiple of its type's size and the data begin at an address divisible by four: numbers are then read
+//! as they lie. Where it is stricter than the format it is on purpose: no empty tensors, no unknown fields, no duplicate
+//! names, and the header starts with `{`.
 
+use bytemuck::AnyBitPattern;
 use heapless::Vec;
 
 use super::header::{Cursor, Text};
@@ -17,24 +19,88 @@ pub const MAX_TENSORS: usize = 48;
 /// Most metadata entries a file may hold.
 pub const MAX_METADATA: usize = 24;
 
-/// One tensor: its shape, filled with ones from the left to three dimensions, and its values.
+/// What the numbers of a tensor are, all of them little endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dtype {
+    /// IEEE 754, four bytes.
+    F32,
+    /// Signed, one byte.
+    I8,
+    /// Signed, two bytes.
+    I16,
+    /// Signed, four bytes.
+    I32,
+}
+
+impl Dtype {
+    fn named(name: Text<'_>) -> Option<Self> {
+        [("F32", Self::F32), ("I8", Self::I8), ("I16", Self::I16), ("I32", Self::I32)]
+            .into_iter()
+            .find_map(|(known, dtype)| name.is(known).then_some(dtype))
+    }
+
+    /// Bytes of one number.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::I8 => 1,
+            Self::I16 => 2,
+            Self::F32 | Self::I32 => 4,
+        }
+    }
+}
+
+/// One tensor: its shape, filled with ones from the left to three dimensions, and its numbers as they lie in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tensor<'m> {
     pub(crate) rank: usize,
     pub(crate) shape: [usize; 3],
-    pub(crate) values: &'m [f32],
+    pub(crate) dtype: Dtype,
+    pub(crate) bytes: &'m [u8],
 }
 
 impl<'m> Tensor<'m> {
-    /// The tensor as one matrix: all dimensions but the last are rows.
-    pub(crate) fn matrix(&self) -> Matrix<'m> {
-        let [a, b, c] = self.shape;
-        Matrix::new(self.values, a.saturating_mul(b), c)
+    /// Its numbers, if they are `F32`.
+    pub(crate) fn f32s(&self) -> Option<&'m [f32]> {
+        self.numbers(Dtype::F32)
     }
 
-    /// All of it in one row.
-    pub(crate) fn row(&self) -> Row<'m> {
-        Row(self.values)
+    /// Its numbers, if they are `I8`.
+    #[allow(dead_code)]
+    pub(crate) fn i8s(&self) -> Option<&'m [i8]> {
+        self.numbers(Dtype::I8)
+    }
+
+    /// Its numbers, if they are `I16`.
+    #[allow(dead_code)]
+    pub(crate) fn i16s(&self) -> Option<&'m [i16]> {
+        self.numbers(Dtype::I16)
+    }
+
+    /// Its numbers, if they are `I32`.
+    #[allow(dead_code)]
+    pub(crate) fn i32s(&self) -> Option<&'m [i32]> {
+        self.numbers(Dtype::I32)
+    }
+
+    fn numbers<T: AnyBitPattern>(&self, dtype: Dtype) -> Option<&'m [T]> {
+        if self.dtype == dtype { bytemuck::try_cast_slice(self.bytes).ok() } else { None }
+    }
+
+    /// Rows and columns of the tensor as one matrix: all dimensions but the last are rows.
+    pub(crate) fn rows_cols(&self) -> (usize, usize) {
+        let [a, b, c] = self.shape;
+        (a.saturating_mul(b), c)
+    }
+
+    /// An `F32` tensor as one matrix.
+    pub(crate) fn matrix(&self) -> Option<Matrix<'m>> {
+        let (rows, cols) = self.rows_cols();
+        Some(Matrix::new(self.f32s()?, rows, cols))
+    }
+
+    /// All of an `F32` tensor in one row.
+    pub(crate) fn row(&self) -> Option<Row<'m>> {
+        self.f32s().map(Row)
     }
 }
 
@@ -42,14 +108,15 @@ struct Entry<'m> {
     name: Text<'m>,
     rank: usize,
     shape: [usize; 3],
-    /// Bytes from the start of the data; once the file is checked, multiples of four.
+    dtype: Dtype,
+    /// Bytes from the start of the data; once the file is checked, multiples of the type's size.
     begin: usize,
     end: usize,
 }
 
 /// The tensors and metadata of a file. Borrowed, never copied.
 pub(crate) struct Archive<'m> {
-    data: &'m [f32],
+    data: &'m [u8],
     tensors: Vec<Entry<'m>, MAX_TENSORS>,
     metadata: Vec<(Text<'m>, Text<'m>), MAX_METADATA>,
 }
@@ -73,7 +140,10 @@ impl<'m> Archive<'m> {
         let mut archive = Self { data: &[], tensors: Vec::new(), metadata: Vec::new() };
         archive.read(&mut Cursor::new(header))?;
         archive.tile(data.len())?;
-        archive.data = bytemuck::try_cast_slice(data).map_err(|_| ModelError::Alignment)?;
+        if !data.as_ptr().addr().is_multiple_of(4) {
+            return Err(ModelError::Alignment);
+        }
+        archive.data = data;
         Ok(archive)
     }
 
@@ -89,8 +159,8 @@ impl<'m> Archive<'m> {
 
     fn tensor_by(&self, matches: impl Fn(Text<'m>) -> bool) -> Option<Tensor<'m>> {
         let entry = self.tensors.iter().find(|entry| matches(entry.name))?;
-        let values = self.data.get(entry.begin / 4..entry.end / 4)?;
-        Some(Tensor { rank: entry.rank, shape: entry.shape, values })
+        let bytes = self.data.get(entry.begin..entry.end)?;
+        Some(Tensor { rank: entry.rank, shape: entry.shape, dtype: entry.dtype, bytes })
     }
 
     /// The metadata value of `key`.
@@ -145,11 +215,14 @@ impl<'m> Archive<'m> {
         for (index, entry) in self.tensors.iter().enumerate() {
             let fault = ModelError::Offsets { tensor: index };
             let count = entry.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or(fault)?;
-            let size = count.checked_mul(4).ok_or(fault)?;
+            let size = count.checked_mul(entry.dtype.size()).ok_or(fault)?;
             let fits = entry.end <= len && entry.end.checked_sub(entry.begin) == Some(size);
             let mut earlier = self.tensors.iter().take(index);
             if !fits || earlier.any(|other| entry.begin < other.end && other.begin < entry.end) {
                 return Err(fault);
+            }
+            if !entry.begin.is_multiple_of(entry.dtype.size()) {
+                return Err(ModelError::Alignment);
             }
             covered = covered.checked_add(size).ok_or(fault)?;
         }
@@ -187,10 +260,8 @@ fn read_entry<'m>(json: &mut Cursor<'m>, name: Text<'m>, tensor: usize) -> Resul
     let (Some(dtype), Some((rank, shape)), Some((begin, end))) = (dtype, shape, offsets) else {
         return Err(json.error());
     };
-    if !dtype.is("F32") {
-        return Err(ModelError::Dtype { tensor });
-    }
-    Ok(Entry { name, rank, shape, begin, end })
+    let dtype = Dtype::named(dtype).ok_or(ModelError::Dtype { tensor })?;
+    Ok(Entry { name, rank, shape, dtype, begin, end })
 }
 
 fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Result<(usize, [usize; 3]), ModelError> {

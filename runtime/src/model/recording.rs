@@ -54,12 +54,12 @@ impl<'m> Recording<'m> {
         let matrix = |name, cols| {
             let found =
                 archive.tensor(name).filter(|tensor| tensor.rank == 2 && tensor.shape == [1, steps, cols]);
-            found.map(|tensor| tensor.matrix()).ok_or(ModelError::Recording { name })
+            found.and_then(|tensor| tensor.matrix()).ok_or(ModelError::Recording { name })
         };
         let naturals = |name, count, none| {
             let found =
                 archive.tensor(name).filter(|tensor| tensor.rank == 1 && tensor.shape == [1, 1, steps]);
-            let row = found.ok_or(ModelError::Recording { name })?.row();
+            let row = found.and_then(|tensor| tensor.row()).ok_or(ModelError::Recording { name })?;
             let fits =
                 |value: f32| natural(value).is_some_and(|v| v < count) || none && value.to_bits() == NONE;
             let valid = row.iter().all(fits);
