@@ -225,6 +225,6 @@ fn the_crc_is_the_catalogued_one() {
     assert_eq!(ddn_runtime::crc32(b"123456789"), 0xcbf4_3926);
     assert_eq!(ddn_runtime::crc32(b""), 0);
     assert_eq!(ddn_runtime::crc32(b"a"), 0xe8b7_be43);
-    let pieces = ddn_runtime::Crc32::new().add(b"1234").add(b"").add(b"56789");
+    let pieces = ddn_runtime::Crc32::new().feed(b"1234").feed(b"").feed(b"56789");
     assert_eq!(pieces.value(), 0xcbf4_3926);
 }
