@@ -12,7 +12,7 @@ mod relu;
 
 use crate::error::LayerFault;
 use crate::model::archive::Archive;
-use crate::model::matrix::{Matrix, Row};
+use crate::model::matrix::Matrix;
 
 /// Most inputs a layer may have.
 pub(crate) const MAX_INPUTS: usize = 4;
@@ -30,17 +30,13 @@ impl<'m> Parts<'_, 'm> {
         self.inputs.try_into().map_err(|_| LayerFault::Arity)
     }
 
-    /// The `F32` tensor `NAME.part` of the given rank, all of it finite.
+    /// The `F32` tensor `NAME.part` of the given rank.
     fn tensor(&self, part: &str, rank: usize) -> Result<([usize; 3], Matrix<'m>), LayerFault> {
         let tensor = self.archive.part(self.name, part).ok_or(LayerFault::Tensor)?;
         if tensor.rank != rank {
             return Err(LayerFault::Width);
         }
-        let matrix = tensor.matrix().ok_or(LayerFault::Dtype)?;
-        if !tensor.row().is_some_and(Row::is_finite) {
-            return Err(LayerFault::NotFinite);
-        }
-        Ok((tensor.shape, matrix))
+        Ok((tensor.shape, tensor.matrix().ok_or(LayerFault::Dtype)?))
     }
 
     /// A matrix with any number of rows and `cols` columns.

@@ -4,6 +4,7 @@
 use super::archive::Archive;
 use super::matrix::{Matrix, Row};
 use super::spec::AgentSpec;
+use super::split::cut;
 use crate::error::ModelError;
 
 /// The `kat.…` tensors of a file, checked against a policy's sizes.
@@ -41,38 +42,45 @@ impl<'m> Recording<'m> {
     /// # Errors
     /// If the file is not valid, a tensor is absent, or one does not fit `spec`.
     pub fn from_bytes(file: &'m [u8], spec: &AgentSpec<'_>) -> Result<Self, ModelError> {
-        let archive = Archive::from_bytes(file)?;
-        Self::read(&archive, spec)?.ok_or(ModelError::Recording { name: "kat.obs" })
+        let mut archive = Archive::new(file);
+        archive.read()?;
+        let recording = Self::read(&archive, spec)?.ok_or(ModelError::Recording { name: "kat.obs" })?;
+        recording.check(spec).map_or(Ok(recording), |name| Err(ModelError::Recording { name }))
     }
 
-    /// `None` if the file has no `kat.obs`.
+    /// `None` if the file has no `kat.obs`. Only shapes are checked.
     pub(crate) fn read(archive: &Archive<'m>, spec: &AgentSpec<'_>) -> Result<Option<Self>, ModelError> {
-        let Some(obs) = archive.tensor("kat.obs") else {
+        let Some(obs) = archive.part("kat", "obs") else {
             return Ok(None);
         };
         let [_, steps, _] = obs.shape;
-        let matrix = |name, cols| {
-            let found =
-                archive.tensor(name).filter(|tensor| tensor.rank == 2 && tensor.shape == [1, steps, cols]);
-            found.and_then(|tensor| tensor.matrix()).ok_or(ModelError::Recording { name })
-        };
-        let naturals = |name, count, none| {
-            let found =
-                archive.tensor(name).filter(|tensor| tensor.rank == 1 && tensor.shape == [1, 1, steps]);
-            let row = found.and_then(|tensor| tensor.row()).ok_or(ModelError::Recording { name })?;
-            let fits =
-                |value: f32| natural(value).is_some_and(|v| v < count) || none && value.to_bits() == NONE;
-            let valid = row.iter().all(fits);
-            if valid { Ok(row) } else { Err(ModelError::Recording { name }) }
-        };
+        let tensor = |name, rank, shape| tensor(archive, name, rank, shape);
+        let matrix = |name, cols| Ok(Matrix::new(tensor(name, 2, [1, steps, cols])?, steps, cols));
+        let row = |name| tensor(name, 1, [1, 1, steps]).map(Row);
         Ok(Some(Self {
             obs: matrix("kat.obs", spec.obs_dim())?,
-            last_action: naturals("kat.last_action", spec.n_actions(), true)?,
-            agent: naturals("kat.agent", spec.n_agents(), false)?,
+            last_action: row("kat.last_action")?,
+            agent: row("kat.agent")?,
             available: matrix("kat.available", spec.n_actions())?,
             q: matrix("kat.q", spec.n_actions())?,
-            action: naturals("kat.action", spec.n_actions(), false)?,
+            action: row("kat.action")?,
         }))
+    }
+
+    /// The first tensor that holds anything but natural numbers below its count.
+    pub(crate) fn check(&self, spec: &AgentSpec<'_>) -> Option<&'static str> {
+        let below = |row: Row<'_>, count| row.iter().all(|value| natural(value).is_some_and(|v| v < count));
+        let or_none =
+            |value: f32| value.to_bits() == NONE || natural(value).is_some_and(|v| v < spec.n_actions());
+        if !self.last_action.iter().all(or_none) {
+            Some("kat.last_action")
+        } else if !below(self.agent, spec.n_agents()) {
+            Some("kat.agent")
+        } else if !below(self.action, spec.n_actions()) {
+            Some("kat.action")
+        } else {
+            None
+        }
     }
 
     /// How many steps there are.
@@ -98,6 +106,18 @@ impl<'m> Recording<'m> {
             action: natural(action).unwrap_or(usize::MAX),
         })
     }
+}
+
+/// The values of a tensor of this shape.
+fn tensor<'m>(
+    archive: &Archive<'m>,
+    name: &'static str,
+    rank: usize,
+    shape: [usize; 3],
+) -> Result<&'m [f32], ModelError> {
+    let (layer, part) = cut(name, b'.').unwrap_or_default();
+    let found = archive.part(layer, part).filter(|tensor| tensor.rank == rank && tensor.shape == shape);
+    found.and_then(|tensor| tensor.f32s()).ok_or(ModelError::Recording { name })
 }
 
 /// The bits of -1, which stands for "none".

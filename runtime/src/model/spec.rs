@@ -1,9 +1,11 @@
 //! What a policy expects of the world it acts in, read from the file's metadata.
 
+use core::hint::black_box;
+
 use heapless::Vec;
 
 use super::archive::Archive;
-use super::header::Text;
+use super::header::{Text, same};
 use super::split::{cut, split};
 use crate::error::ModelError;
 
@@ -94,21 +96,25 @@ impl<'m> AgentSpec<'m> {
 
     /// Reads and cross-checks the metadata.
     pub(crate) fn read(archive: &Archive<'m>) -> Result<Self, ModelError> {
-        if required(archive, "ddn.format")? != FORMAT {
+        if !same(bytes(archive, "ddn.format")?, FORMAT.as_bytes()) {
             return Err(ModelError::Version);
         }
-        if required(archive, "ddn.gates")? != "rzn" {
+        if !same(bytes(archive, "ddn.gates")?, b"rzn") {
             return Err(ModelError::Value { key: "ddn.gates" });
         }
         let actions = required(archive, "ddn.actions")?;
-        if split(actions, b',').any(str::is_empty) {
-            return Err(ModelError::Value { key: "ddn.actions" });
+        let mut n_actions = 0;
+        for action in split(actions, b',') {
+            if action.is_empty() {
+                return Err(ModelError::Value { key: "ddn.actions" });
+            }
+            n_actions += 1;
         }
         let text = |key| archive.metadata(key).unwrap_or(Text::EMPTY);
         let mut spec = Self {
             obs_dim: 0,
-            n_actions: split(actions, b',').count(),
-            n_agents: natural(required(archive, "ddn.agents")?)
+            n_actions,
+            n_agents: natural(bytes(archive, "ddn.agents")?)
                 .ok_or(ModelError::Value { key: "ddn.agents" })?,
             inputs: Vec::new(),
             actions,
@@ -126,7 +132,7 @@ impl<'m> AgentSpec<'m> {
     /// Adds `part:width`, each part once and with the width the counts ask for.
     fn push(&mut self, input: &str) -> Option<()> {
         let (name, width) = cut(input, b':')?;
-        let width = natural(width)?;
+        let width = natural(width.as_bytes())?;
         let (part, want) = match name {
             "obs" => (Part::Obs, width),
             "last_action" => (Part::LastAction, self.n_actions),
@@ -145,13 +151,29 @@ impl<'m> AgentSpec<'m> {
 }
 
 /// A value that must be there and be written without escapes.
-pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
+#[inline(never)]
+fn bytes<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m [u8], ModelError> {
     let text = archive.metadata(key).ok_or(ModelError::Missing { key })?;
-    text.plain().ok_or(ModelError::Value { key })
+    text.bytes().ok_or(ModelError::Value { key })
+}
+
+/// The same as text.
+#[inline(never)]
+pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
+    core::str::from_utf8(bytes(archive, key)?).map_err(|_| ModelError::Value { key })
 }
 
 /// A positive decimal number without sign or leading zero.
-fn natural(text: &str) -> Option<usize> {
-    let decimal = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    if decimal { text.parse().ok() } else { None }
+#[inline(never)]
+fn natural(text: &[u8]) -> Option<usize> {
+    let mut value = 0_usize;
+    for &byte in text {
+        black_box(());
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || value == 0 && digit == 0 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(usize::from(digit))?;
+    }
+    (value > 0).then_some(value)
 }
