@@ -8,7 +8,7 @@
 use bytemuck::AnyBitPattern;
 use heapless::Vec;
 
-use super::header::{Cursor, Text, same};
+use super::header::{Cursor, Text, begins, same};
 use super::matrix::{Matrix, Row};
 use crate::error::ModelError;
 
@@ -193,33 +193,31 @@ impl<'m> Archive<'m> {
         let mut more = !json.take(b'}');
         while more {
             let name = json.key()?;
-            if name == b"__metadata__" {
+            if same(name, b"__metadata__") {
                 if seen_metadata {
                     return json.refuse_duplicate();
                 }
                 seen_metadata = true;
                 self.read_metadata(json)?;
             } else {
-                if self.tensors.iter().any(|entry| entry.name.len() == name.len() && same(entry.name, name)) {
+                if self.tensors.iter().any(|entry| same(entry.name, name)) {
                     return json.refuse_duplicate();
                 }
-                let entry = read_entry(json, name, self.tensors.len())?;
-                if self.tensors.push(entry).is_err() {
-                    return json.refuse(ModelError::TooMany);
-                }
+                self.read_tensor(json, name)?;
             }
             more = json.more(b'}')?;
         }
         json.end()
     }
 
+    #[inline(never)]
     fn read_metadata(&mut self, json: &mut Cursor<'m>) -> Option<()> {
         json.expect(b'{')?;
         let mut more = !json.take(b'}');
         while more {
             let key = json.key()?;
             let value = json.string()?;
-            if self.metadata.iter().any(|(name, _)| name.len() == key.len() && same(name, key)) {
+            if self.metadata.iter().any(|(name, _)| same(name, key)) {
                 return json.refuse_duplicate();
             }
             if self.metadata.push((key, value)).is_err() {
@@ -228,6 +226,41 @@ impl<'m> Archive<'m> {
             more = json.more(b'}')?;
         }
         Some(())
+    }
+
+    /// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
+    #[inline(never)]
+    fn read_tensor(&mut self, json: &mut Cursor<'m>, name: &'m [u8]) -> Option<()> {
+        let tensor = self.tensors.len();
+        let entry = Entry { name, rank: 0, shape: [1; 3], dtype: Dtype::F32, begin: 0, end: 0 };
+        if self.tensors.push(entry).is_err() {
+            return json.refuse(ModelError::TooMany);
+        }
+        let entry = self.tensors.last_mut()?;
+
+        let mut before = b'{';
+        let mut seen = 0;
+        // Writers keep to one order and leave no space; whatever else is allowed takes longer.
+        if let Some((_, dtype)) = HEADS.iter().find(|(head, _)| json.skip(head)) {
+            entry.dtype = *dtype;
+            (entry.rank, entry.shape) = read_shape(json, tensor)?;
+            seen |= DTYPE | SHAPE;
+            before = b',';
+            if json.skip(br#","data_offsets":["#) {
+                (entry.begin, entry.end) = read_offsets(json)?;
+                seen |= OFFSETS;
+            }
+        }
+        while !(before == b',' && json.take(b'}')) {
+            json.expect(before)?;
+            before = b',';
+            let field = read_field(json, entry, tensor)?;
+            if seen & field != 0 {
+                return json.refuse_duplicate();
+            }
+            seen |= field;
+        }
+        (seen == DTYPE | SHAPE | OFFSETS).then_some(())
     }
 
     /// Ranges that lie inside `len` bytes, do not overlap and sum to the whole leave no hole, so nothing needs sorting.
@@ -255,59 +288,56 @@ impl<'m> Archive<'m> {
     }
 }
 
+/// How writers begin a tensor.
+const HEADS: [(&[u8], Dtype); 4] = [
+    (br#"{"dtype":"F32","shape":["#, Dtype::F32),
+    (br#"{"dtype":"I8","shape":["#, Dtype::I8),
+    (br#"{"dtype":"I16","shape":["#, Dtype::I16),
+    (br#"{"dtype":"I32","shape":["#, Dtype::I32),
+];
+
+/// The fields of a tensor, one bit each.
+const DTYPE: u8 = 1;
+const SHAPE: u8 = 2;
+const OFFSETS: u8 = 4;
+
 /// What follows `layer` and a dot, if `name` begins so.
 fn after<'m>(name: &'m [u8], layer: &str) -> Option<&'m [u8]> {
-    match name.split_at_checked(layer.len())? {
-        (head, [b'.', tail @ ..]) if same(head, layer.as_bytes()) => Some(tail),
+    match begins(name, layer.as_bytes())? {
+        [b'.', part @ ..] => Some(part),
         _ => None,
     }
 }
 
-/// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
-fn read_entry<'m>(json: &mut Cursor<'m>, name: &'m [u8], tensor: usize) -> Option<Entry<'m>> {
-    let (mut dtype, mut shape, mut offsets) = (None, None, None);
-    let mut more = true;
-    // The order and the spelling of writers; anything else is left to the loop.
-    if json.skip(br#"{"dtype":"#) {
-        dtype = Some(read_dtype(json, tensor)?);
-        if json.skip(br#","shape":"#) {
-            shape = Some(read_shape(json, tensor)?);
-            if json.skip(br#","data_offsets":"#) {
-                offsets = Some(read_offsets(json)?);
-            }
-        }
-        more = json.more(b'}')?;
-    } else {
-        json.expect(b'{')?;
+/// A field of a tensor, whichever comes next; returns its bit.
+#[inline(never)]
+fn read_field(json: &mut Cursor<'_>, entry: &mut Entry<'_>, tensor: usize) -> Option<u8> {
+    let key = json.key()?;
+    if same(key, b"dtype") {
+        entry.dtype = read_dtype(json, tensor)?;
+        return Some(DTYPE);
     }
-    while more {
-        let repeated = match json.key()? {
-            b"dtype" => dtype.replace(read_dtype(json, tensor)?).is_some(),
-            b"shape" => shape.replace(read_shape(json, tensor)?).is_some(),
-            b"data_offsets" => offsets.replace(read_offsets(json)?).is_some(),
-            _ => return None,
-        };
-        if repeated {
-            return json.refuse_duplicate();
-        }
-        more = json.more(b'}')?;
+    let shape = same(key, b"shape");
+    if !shape && !same(key, b"data_offsets") {
+        return None;
     }
-    let (dtype, (rank, shape), (begin, end)) = (dtype?, shape?, offsets?);
-    Some(Entry { name, rank, shape, dtype, begin, end })
+    json.expect(b'[')?;
+    if shape {
+        (entry.rank, entry.shape) = read_shape(json, tensor)?;
+        return Some(SHAPE);
+    }
+    (entry.begin, entry.end) = read_offsets(json)?;
+    Some(OFFSETS)
 }
 
 #[inline(never)]
 fn read_dtype(json: &mut Cursor<'_>, tensor: usize) -> Option<Dtype> {
-    if json.skip(br#""F32""#) {
-        return Some(Dtype::F32);
-    }
     let dtype = Dtype::named(json.word()?);
     dtype.or_else(|| json.refuse(ModelError::Dtype { tensor }))
 }
 
 #[inline(never)]
 fn read_offsets(json: &mut Cursor<'_>) -> Option<(usize, usize)> {
-    json.expect(b'[')?;
     let begin = json.number()?;
     json.expect(b',')?;
     let end = json.number()?;
@@ -317,7 +347,6 @@ fn read_offsets(json: &mut Cursor<'_>) -> Option<(usize, usize)> {
 
 #[inline(never)]
 fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Option<(usize, [usize; 3])> {
-    json.expect(b'[')?;
     let mut shape = [1; 3];
     let mut rank = 0;
     let mut more = true;

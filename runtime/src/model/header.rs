@@ -87,20 +87,32 @@ fn hex(mut next: impl FnMut() -> Option<char>) -> Option<u32> {
     Some(value)
 }
 
-/// Whether `a` and `b` are the same bytes. A word at a time: the comparison of `core` takes a byte.
-#[inline(never)]
+/// Whether `a` and `b` are the same bytes.
+#[inline(always)]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
+    a.len() == b.len() && begins(a, b).is_some()
+}
+
+/// What follows `prefix`, if `text` begins with it. A word at a time: `core` compares bytes.
+#[inline(never)]
+pub(crate) fn begins<'m>(mut text: &'m [u8], mut prefix: &[u8]) -> Option<&'m [u8]> {
+    while let Some((word, rest)) = prefix.split_first_chunk::<4>() {
+        black_box(());
+        let (head, tail) = text.split_first_chunk::<4>()?;
+        if head != word {
+            return None;
+        }
+        (text, prefix) = (tail, rest);
     }
-    let (Some(end_a), Some(end_b)) = (a.last_chunk::<4>(), b.last_chunk::<4>()) else {
-        return a == b;
-    };
-    end_a == end_b
-        && a.as_chunks::<4>().0.iter().zip(b.as_chunks::<4>().0).all(|(a, b)| {
-            black_box(());
-            a == b
-        })
+    for byte in prefix {
+        black_box(());
+        let (head, tail) = text.split_first()?;
+        if head != byte {
+            return None;
+        }
+        text = tail;
+    }
+    Some(text)
 }
 
 /// Marks the bytes of a word that end a run of plain ASCII in a string: quotes, backslashes, control characters, and what
@@ -238,11 +250,9 @@ impl<'m> Cursor<'m> {
     /// Takes `text` if it comes next, to the byte.
     #[inline(never)]
     pub(crate) fn skip(&mut self, text: &[u8]) -> bool {
-        match self.rest.split_at_checked(text.len()) {
-            Some((head, rest)) if same(head, text) => self.rest = rest,
-            _ => return false,
-        }
-        true
+        let rest = begins(self.rest, text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
     }
 
     /// A string that is written without escapes.
@@ -266,15 +276,17 @@ impl<'m> Cursor<'m> {
         let begin = self.rest;
         let (mut escaped, mut ascii) = (false, true);
         loop {
-            while let Some((word, rest)) = self.rest.split_first_chunk::<4>() {
+            let mut rest = self.rest;
+            while let Some((word, after)) = rest.split_first_chunk::<4>() {
                 black_box(());
                 let plain = stops(u32::from_le_bytes(*word)).trailing_zeros() as usize / 8;
                 if plain < 4 {
-                    self.rest = self.rest.get(plain..)?;
+                    rest = rest.get(plain..)?;
                     break;
                 }
-                self.rest = rest;
+                rest = after;
             }
+            self.rest = rest;
             match self.next() {
                 b'"' => break,
                 b'\\' => {

@@ -1,22 +1,25 @@
 //! Recorded steps: what one agent saw, and what the policy answered. A policy file carries a few to test itself with,
 //! an episode file many to replay.
 
+use core::hint::black_box;
+
 use super::archive::Archive;
 use super::matrix::{Matrix, Row};
 use super::spec::AgentSpec;
-use super::split::cut;
 use crate::error::ModelError;
 
 /// The `kat.…` tensors of a file, checked against a policy's sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Recording<'m> {
-    obs: Matrix<'m>,
-    last_action: Row<'m>,
-    agent: Row<'m>,
-    available: Matrix<'m>,
-    q: Matrix<'m>,
-    action: Row<'m>,
+    steps: usize,
+    obs_dim: usize,
+    n_actions: usize,
+    /// In the order of [`NAMES`].
+    values: [&'m [f32]; 6],
 }
+
+/// The tensors: first the three of one number a step.
+const NAMES: [&str; 6] = ["kat.last_action", "kat.agent", "kat.action", "kat.obs", "kat.available", "kat.q"];
 
 /// One recorded step of one agent. Vectors stay in the file.
 #[derive(Clone, Copy, Debug)]
@@ -49,43 +52,42 @@ impl<'m> Recording<'m> {
     }
 
     /// `None` if the file has no `kat.obs`. Only shapes are checked.
+    #[inline(never)]
     pub(crate) fn read(archive: &Archive<'m>, spec: &AgentSpec<'_>) -> Result<Option<Self>, ModelError> {
-        let Some(obs) = archive.part("kat", "obs") else {
+        let part = |name: &'static str| name.get(4..).and_then(|part| archive.part("kat", part));
+        let Some(obs) = part("kat.obs") else {
             return Ok(None);
         };
         let [_, steps, _] = obs.shape;
-        let tensor = |name, rank, shape| tensor(archive, name, rank, shape);
-        let matrix = |name, cols| Ok(Matrix::new(tensor(name, 2, [1, steps, cols])?, steps, cols));
-        let row = |name| tensor(name, 1, [1, 1, steps]).map(Row);
-        Ok(Some(Self {
-            obs: matrix("kat.obs", spec.obs_dim())?,
-            last_action: row("kat.last_action")?,
-            agent: row("kat.agent")?,
-            available: matrix("kat.available", spec.n_actions())?,
-            q: matrix("kat.q", spec.n_actions())?,
-            action: row("kat.action")?,
-        }))
+        let (obs_dim, n_actions) = (spec.obs_dim(), spec.n_actions());
+        let mut recording = Self { steps, obs_dim, n_actions, values: [&[]; 6] };
+        let cols = [None, None, None, Some(obs_dim), Some(n_actions), Some(n_actions)];
+        let parts = NAMES.iter().zip(recording.values.iter_mut());
+        for (cols, (&name, values)) in black_box(&cols[..]).iter().zip(parts) {
+            black_box(()); // one copy of the loop
+            let (rank, shape) = cols.map_or((1, [1, 1, steps]), |cols| (2, [1, steps, cols]));
+            let fits = part(name).filter(|tensor| tensor.rank == rank && tensor.shape == shape);
+            *values = fits.and_then(|tensor| tensor.f32s()).ok_or(ModelError::Recording { name })?;
+        }
+        Ok(Some(recording))
     }
 
     /// The first tensor that holds anything but natural numbers below its count.
     pub(crate) fn check(&self, spec: &AgentSpec<'_>) -> Option<&'static str> {
-        let below = |row: Row<'_>, count| row.iter().all(|value| natural(value).is_some_and(|v| v < count));
-        let or_none =
-            |value: f32| value.to_bits() == NONE || natural(value).is_some_and(|v| v < spec.n_actions());
-        if !self.last_action.iter().all(or_none) {
-            Some("kat.last_action")
-        } else if !below(self.agent, spec.n_agents()) {
-            Some("kat.agent")
-        } else if !below(self.action, spec.n_actions()) {
-            Some("kat.action")
-        } else {
-            None
+        let counts = [spec.n_actions(), spec.n_agents(), spec.n_actions()];
+        for (index, ((values, count), name)) in self.values.iter().zip(counts).zip(NAMES).enumerate() {
+            let below = |value: &f32| natural(*value).is_some_and(|value| value < count);
+            let none = |value: &f32| index == 0 && value.to_bits() == NONE;
+            if !values.iter().all(|value| below(value) || none(value)) {
+                return Some(name);
+            }
         }
+        None
     }
 
     /// How many steps there are.
     pub fn len(&self) -> usize {
-        self.obs.rows()
+        self.steps
     }
 
     /// Whether there is none.
@@ -95,9 +97,12 @@ impl<'m> Recording<'m> {
 
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = RecordedStep<'m>> + use<'m> {
-        let Self { obs, available, q, .. } = *self;
-        let scalars = self.last_action.iter().zip(self.agent.iter()).zip(self.action.iter());
-        scalars.enumerate().map(move |(step, ((last_action, agent), action))| RecordedStep {
+        let [last_action, agent, action, obs, available, q] = self.values;
+        let matrix = |values, cols| Matrix::new(values, self.steps, cols);
+        let (obs, available) = (matrix(obs, self.obs_dim), matrix(available, self.n_actions));
+        let q = matrix(q, self.n_actions);
+        let scalars = last_action.iter().zip(agent).zip(action);
+        scalars.enumerate().map(move |(step, ((&last_action, &agent), &action))| RecordedStep {
             obs: obs.row(step),
             last_action: natural(last_action),
             agent: natural(agent).unwrap_or(usize::MAX),
@@ -106,18 +111,6 @@ impl<'m> Recording<'m> {
             action: natural(action).unwrap_or(usize::MAX),
         })
     }
-}
-
-/// The values of a tensor of this shape.
-fn tensor<'m>(
-    archive: &Archive<'m>,
-    name: &'static str,
-    rank: usize,
-    shape: [usize; 3],
-) -> Result<&'m [f32], ModelError> {
-    let (layer, part) = cut(name, b'.').unwrap_or_default();
-    let found = archive.part(layer, part).filter(|tensor| tensor.rank == rank && tensor.shape == shape);
-    found.and_then(|tensor| tensor.f32s()).ok_or(ModelError::Recording { name })
 }
 
 /// The bits of -1, which stands for "none".
