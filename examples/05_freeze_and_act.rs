@@ -18,7 +18,7 @@ use anyhow::{Context as _, anyhow, ensure};
 use ddn_export::exporter;
 use ddn_export::job::Trained as _;
 use ddn_export::source::Source;
-use ddn_runtime::{AgentInput, Policy};
+use ddn_runtime::{AgentInput, Model};
 use ddn_trainer::checkpoint::Checkpoint;
 use ddn_trainer::config::ExperimentConfig;
 use ddn_trainer::eval;
@@ -61,8 +61,10 @@ fn main() -> anyhow::Result<()> {
     let frozen = Source::open(&run)?.freeze()?;
     let file = exporter::by_name("safetensors")?.encode(&frozen)?;
 
-    // Load: checked once; nothing in the file can go wrong later.
-    let policy = Policy::from_bytes(&file).map_err(|error| anyhow!("{error}"))?;
+    // Load. This file was made a moment ago; one that comes from elsewhere, with recorded answers in it, is verified:
+    // `model.verify(&mut memory, &mut scratch)`.
+    let model = Model::open(&file).map_err(|error| anyhow!("{error}"))?;
+    let policy = model.assume_verified();
     let (n, o, a) = (frozen.spec.n_agents, frozen.spec.obs_dim, frozen.spec.n_actions());
     println!(
         "{} bytes; an agent sees {o} numbers, has {a} actions, keeps {} numbers between steps",

@@ -64,11 +64,16 @@ pub fn numbers(tensors: &BTreeMap<String, Tensor>) -> Typed {
     typed.collect()
 }
 
-/// Writes metadata (in key order) and tensors (in name order). Every tensor takes a multiple of four bytes, so all of them
+/// The key of the CRC among the metadata, and what its digits count as.
+const CRC: (&str, &str) = ("ddn.crc", "00000000");
+
+/// Writes metadata (in key order), with the CRC of the whole file among them, and tensors (in name order). Every tensor takes a multiple of four bytes, so all of them
 /// are aligned.
 #[must_use]
 pub fn encode(metadata: &BTreeMap<&'static str, String>, tensors: &Typed) -> Vec<u8> {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut metadata = metadata.clone();
+    metadata.insert(CRC.0, CRC.1.to_owned());
     let entries: Vec<String> =
         metadata.iter().map(|(key, value)| format!("{}:{}", quote(key), quote(value))).collect();
     let mut header = format!("{{\"__metadata__\":{{{}}}", entries.join(","));
@@ -91,6 +96,12 @@ pub fn encode(metadata: &BTreeMap<&'static str, String>, tensors: &Typed) -> Vec
     bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
     bytes.extend_from_slice(header.as_bytes());
     bytes.extend(data);
+    // The key comes first of all that read like it: its quotes are not escaped, as those in a value are.
+    let key = format!("{}:\"", quote(CRC.0));
+    if let Some(at) = bytes.windows(key.len()).position(|window| window == key.as_bytes()) {
+        let crc = format!("{:08x}", ddn_runtime::crc32(&bytes));
+        bytes[at + key.len()..][..CRC.1.len()].copy_from_slice(crc.as_bytes());
+    }
     bytes
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use ddn_runtime::Policy;
+use ddn_runtime::Model;
 use serde::Serialize;
 
 use crate::error::ExportError;
@@ -41,7 +41,7 @@ pub struct BoardCost {
 /// [`ExportError::Engine`] if the runtime refuses the file.
 pub fn sizes(output: &Output) -> Result<Cost, ExportError> {
     let refused = |reason: String| ExportError::Engine { engine: "runtime", during: "loading", reason };
-    let policy = Policy::from_bytes(&output.bytes).map_err(|e| refused(e.to_string()))?;
+    let policy = Model::open(&output.bytes).map_err(|e| refused(e.to_string()))?;
     let (memory, scratch) = (4 * policy.memory_len(), 4 * policy.scratch_len());
     Ok(Cost { file: output.file_name.into(), flash: output.bytes.len(), memory, scratch, boards: Vec::new() })
 }

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ddn_runtime::{AgentInput, Policy};
+use ddn_runtime::{AgentInput, Model};
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
@@ -20,7 +20,7 @@ fn act(c: &mut Criterion) {
         ("follower, hyper 64", agent_file(Sizes { hyper: 64, ..EIGHT_AGENTS }, 7, 1)),
         ("reference", reference_file(13)),
     ] {
-        let policy = Policy::from_bytes(&file).expect("the fixture is valid");
+        let policy = Model::open(&file).expect("the fixture is valid").assume_verified();
         let spec = policy.spec();
         let mut random = Random(17);
         // As a predator sees it: few ones.

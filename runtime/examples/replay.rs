@@ -10,17 +10,18 @@
 
 use std::{env, error::Error, fs};
 
-use ddn_runtime::{Policy, Recording};
+use ddn_runtime::{Model, Recording};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let mut file = || arguments.next().ok_or("usage: replay POLICY EPISODES");
     let (policy, episodes) = (fs::read(file()?)?, fs::read(file()?)?);
-    let policy = Policy::from_bytes(&policy)?;
+    let model = Model::open(&policy)?;
+    let mut memory = vec![0.0; model.memory_len()];
+    let mut scratch = vec![0.0; model.scratch_len()];
+    let policy = model.verify(&mut memory, &mut scratch)?;
     let episodes = Recording::from_bytes(&episodes, policy.spec())?;
-    let mut memory = vec![0.0; policy.memory_len()];
-    let mut scratch = vec![0.0; policy.scratch_len()];
-    println!("self-test {} steps", policy.self_test(&mut memory, &mut scratch)?);
+    println!("self-test {} steps", policy.recording().map_or(0, Recording::len));
     for (index, step) in episodes.steps().enumerate() {
         let action = policy.replay(&mut memory, &step, &mut scratch)?;
         print!("step {index} agent {} action {} q", step.agent, action.index);

@@ -29,7 +29,7 @@ impl Crc32 {
 
     /// Adds the next bytes.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn feed(self, bytes: &[u8]) -> Self {
         let mut rest = self.0;
         for &byte in bytes {
             rest ^= u32::from(byte);
@@ -59,5 +59,5 @@ fn entry(rest: u32) -> u32 {
 
 /// The CRC of `bytes`.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    Crc32::new().add(bytes).value()
+    Crc32::new().feed(bytes).value()
 }

@@ -1,5 +1,5 @@
-//! What can go wrong: [`ModelError`] when a file is opened, [`ActError`] when it is used, and [`SelfTestError`]
-//! when it does not reproduce the answers it carries.
+//! What can go wrong: [`ModelError`] when a file is opened, [`VerifyError`] when it is verified, [`SelfTestError`]
+//! when it does not reproduce the answers it carries, and [`ActError`] when it is used.
 
 use core::fmt;
 
@@ -57,6 +57,8 @@ pub enum ModelError {
     },
     /// The file was written for another version of the format.
     Version,
+    /// The file names another contract than the caller's, or none.
+    Contract,
     /// A layer of `ddn.graph` cannot be built.
     Layer {
         /// Which layer.
@@ -89,8 +91,6 @@ pub enum LayerFault {
     Dtype,
     /// A tensor's shape does not fit the layer's inputs.
     Width,
-    /// A weight is infinite or not a number.
-    NotFinite,
 }
 
 impl fmt::Display for LayerFault {
@@ -103,7 +103,6 @@ impl fmt::Display for LayerFault {
             Self::Tensor => "a tensor is absent",
             Self::Dtype => "a tensor or an input is of another type",
             Self::Width => "a tensor's shape does not fit the inputs",
-            Self::NotFinite => "a weight is not finite",
         })
     }
 }
@@ -132,6 +131,7 @@ impl fmt::Display for ModelError {
             Self::Missing { key } => write!(f, "metadata: {key} is absent"),
             Self::Value { key } => write!(f, "metadata: {key} cannot be understood"),
             Self::Version => f.write_str("metadata: ddn.format is not the version this crate reads"),
+            Self::Contract => f.write_str("metadata: ddn.contract is not the caller's"),
             Self::Layer { layer, fault } => write!(f, "layer {layer}: {fault}"),
             Self::Recording { name } => write!(f, "{name}: absent, or of another type or shape"),
         }
@@ -200,6 +200,50 @@ impl fmt::Display for ActError {
 }
 
 impl core::error::Error for ActError {}
+
+/// Why an opened file is not to be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The file cannot be opened any more: its bytes have changed.
+    Model(ModelError),
+    /// `ddn.crc` is absent, or not eight hexadecimal digits in lower case.
+    NoCrc,
+    /// The bytes are not those that were written.
+    Crc {
+        /// The value of `ddn.crc`.
+        want: u32,
+        /// The CRC of the bytes.
+        got: u32,
+    },
+    /// A weight is infinite or not a number.
+    NotFinite {
+        /// Which layer, from zero in the order of `ddn.graph`.
+        layer: usize,
+    },
+    /// A recorded tensor holds something else than natural numbers below their count.
+    Recording {
+        /// The tensor.
+        name: &'static str,
+    },
+    /// The recorded answers are absent or are not reproduced.
+    SelfTest(SelfTestError),
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(error) => write!(f, "opened before and not now: {error}"),
+            Self::NoCrc => f.write_str("metadata: ddn.crc is absent or not eight hexadecimal digits"),
+            Self::Crc { want, got } => write!(f, "CRC is {got:08x}, ddn.crc says {want:08x}"),
+            Self::NotFinite { layer } => write!(f, "layer {layer}: a weight is not finite"),
+            Self::Recording { name } => write!(f, "{name}: not a natural number below its count"),
+            Self::SelfTest(error) => write!(f, "self-test: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for VerifyError {}
 
 /// Why the self-test failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

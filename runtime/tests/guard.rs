@@ -30,7 +30,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 #[test]
 fn rules_that_do_not_fit_are_refused() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     let error = |rules| Guarded::new(&policy, Memory::<6>::new(), rules).map(|_| ()).unwrap_err();
     assert_eq!(error(Rules { fallback: 3, ..RULES }), RulesError::Fallback { actions: 3, got: 3 });
     assert_eq!(error(Rules { forget: Forget::After(0), ..RULES }), RulesError::Forget);
@@ -62,7 +62,7 @@ fn rules_that_do_not_fit_are_refused() {
 #[test]
 fn without_faults_it_is_the_policy() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     for calibration in [None, within(Beyond::Count), within(Beyond::Clamp), within(Beyond::Fallback)] {
         let rules = Rules { calibration, max_age: 5, ..RULES };
         let mut guarded = Guarded::new(&policy, Memory::<6>::new(), rules).unwrap();
@@ -93,7 +93,7 @@ fn without_faults_it_is_the_policy() {
 #[test]
 fn each_fault_has_a_reason_a_counter_and_leaves_the_memory() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     let want = policy.scratch_len() + 5;
     let nan = [0.5, f32::NAN, 0.0, 1.0, 0.125];
     let infinite = [0.5, 0.0, 0.0, 1.0, f32::INFINITY];
@@ -160,7 +160,7 @@ fn guarded_twin<'p>(policy: &'p Policy<'p>, rules: Rules<'p>) -> Guarded<'p, Mem
 #[test]
 fn beyond_the_range_it_counts_or_clamps() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     let obs = [1.5, -7.0, -1e6, -0.5, 1e6];
     let input = AgentInput { obs: &obs, ..GOOD };
     let clamped = AgentInput { obs: &[1.0, -1.0, -1e6, 0.0, 1e6], ..GOOD };
@@ -189,7 +189,7 @@ fn beyond_the_range_it_counts_or_clamps() {
 #[test]
 fn scratch_to_clamp_in_is_always_needed() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     let rules = Rules { calibration: within(Beyond::Clamp), ..RULES };
     let mut guarded = Guarded::new(&policy, Memory::<6>::new(), rules).unwrap();
     let want = guarded.scratch_len();
@@ -207,7 +207,7 @@ fn scratch_to_clamp_in_is_always_needed() {
 #[test]
 fn the_fallback_obeys_the_mask_if_it_can() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     for fallback in 0..3 {
         let rules = Rules { fallback, ..RULES };
         let mut guarded = Guarded::new(&policy, Memory::<6>::new(), rules).unwrap();
@@ -231,7 +231,7 @@ fn the_fallback_obeys_the_mask_if_it_can() {
 #[test]
 fn the_memory_is_reset_with_the_nth_fault_in_a_row() {
     let file = agent_file(SMALL, 1, 2);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     for forget in [Forget::Never, Forget::After(1), Forget::After(2), Forget::After(3)] {
         for sequence in 0..1 << 7 {
             let rules = Rules { forget, ..RULES };
@@ -276,7 +276,7 @@ fn what_is_not_a_number_resets_the_memory() {
     tensors.insert("l.weight".into(), (vec![2, 2], opposite));
     tensors.insert("l.bias".into(), (vec![2], vec![0.0; 2]));
     let file = encode(&metadata("gru:0>1:g;linear:0>2:l", "obs:2", 1, "a,b"), &tensors);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = fixture::policy(&file);
     let input = AgentInput { obs: &[2.0, 2.0], last_action: None, agent_id: 0, available: &[true; 2] };
     let mut memory = Memory::<2>::new();
     assert_eq!(policy.act(&mut memory, input, &mut [0.0; 16]), Err(ActError::NotANumber));
@@ -343,7 +343,7 @@ proptest! {
         beyond in prop_oneof![Just(Beyond::Count), Just(Beyond::Clamp), Just(Beyond::Fallback)],
     ) {
         let file = agent_file(SMALL, 1, 1);
-        let policy = Policy::from_bytes(&file).unwrap();
+        let policy = fixture::policy(&file);
         let rules = Rules { fallback, forget, max_age: 4, calibration: within(beyond) };
         let mut guarded = Guarded::new(&policy, Memory::<6>::new(), rules).unwrap();
         let (mut memory, mut in_a_row) = (Memory::<6>::new(), 0);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ddn_runtime::AgentInput;
 use ddn_runtime::table::{ARGUMENT, SIGMOID_ERROR, TANH_ERROR, sigmoid, tanh};
+use ddn_runtime::{AgentInput, Model};
 use fixture::Random;
 
 #[path = "../fixture/mod.rs"]
@@ -98,7 +98,7 @@ fn file(tensors: &Tensors) -> Vec<u8> {
         let (dtype, bytes) = numbers.bytes();
         (name.clone(), (dtype, shape.clone(), bytes))
     });
-    fixture::encode_typed(&metadata, &typed.collect())
+    fixture::sealed(&metadata, &typed.collect())
 }
 
 /// `ordinary(a b / 2^32)`, to nearest, ties up.
@@ -208,7 +208,7 @@ fn integer_layers_do_what_the_document_says() {
     for seed in 0..4 {
         let tensors = network(seed);
         let bytes = file(&tensors);
-        let policy = fixture::open(&bytes);
+        let policy = fixture::policy(&bytes);
         let plain = Plain(&tensors);
         let mut memories = vec![vec![0.0; policy.memory_len()]; AGENTS];
         let mut states = vec![vec![0; HIDDEN]; AGENTS];
@@ -259,7 +259,7 @@ fn permuting_hidden_units_changes_nothing() {
     let files = [file(&tensors), file(&permuted)];
     assert!(files[0] != files[1]);
     let mut answers = files.iter().map(|file| {
-        let policy = fixture::open(file);
+        let policy = fixture::policy(file);
         let mut memory = vec![0.0; policy.memory_len()];
         let mut scratch = vec![0.0; policy.scratch_len()];
         let step = |(obs, last_action, _, _): (Vec<f32>, _, _, _)| {
@@ -309,7 +309,7 @@ fn a_layer_whose_tensors_do_not_fit_is_refused() {
             Numbers::I16(v) => v.extend(vec![0; more * rest]),
             Numbers::I32(v) => v.extend(vec![0; more * rest]),
         }
-        assert!(fixture::refused(&file(&tensors)), "{name}");
+        assert!(Model::open(&file(&tensors)).is_err(), "{name}");
     }
-    assert!(!fixture::refused(&file(&network(1))));
+    assert!(Model::open(&file(&network(1))).is_ok());
 }

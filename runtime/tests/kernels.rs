@@ -1,9 +1,9 @@
 //! Each kernel against the formula in `f64`, through files and `Policy::act`, and `math` against the exact functions.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use ddn_runtime::AgentInput;
 use ddn_runtime::math::{SIGMOID_ERROR, TANH_ERROR, sigmoid, tanh};
-use ddn_runtime::{AgentInput, Policy};
-use fixture::{Random, Tensors, encode, metadata};
+use fixture::{Random, Tensors, encode, metadata, policy};
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
@@ -12,7 +12,7 @@ mod fixture;
 fn run(graph: &str, tensors: &Tensors, inputs: &[Vec<f32>], outputs: usize) -> Vec<Vec<f32>> {
     let actions = vec!["a"; outputs].join(",");
     let file = encode(&metadata(graph, &format!("obs:{}", inputs[0].len()), 1, &actions), tensors);
-    let policy = Policy::from_bytes(&file).unwrap();
+    let policy = policy(&file);
     let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![7.0; policy.scratch_len()]);
     let available = vec![true; outputs];
     let step = |obs: &Vec<f32>| {
@@ -225,6 +225,6 @@ fn the_crc_is_the_catalogued_one() {
     assert_eq!(ddn_runtime::crc32(b"123456789"), 0xcbf4_3926);
     assert_eq!(ddn_runtime::crc32(b""), 0);
     assert_eq!(ddn_runtime::crc32(b"a"), 0xe8b7_be43);
-    let pieces = ddn_runtime::Crc32::new().add(b"1234").add(b"").add(b"56789");
+    let pieces = ddn_runtime::Crc32::new().feed(b"1234").feed(b"").feed(b"56789");
     assert_eq!(pieces.value(), 0xcbf4_3926);
 }

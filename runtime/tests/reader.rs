@@ -4,7 +4,7 @@
 
 use ddn_runtime::error::LayerFault;
 use ddn_runtime::model::{KINDS, MAX_HEADER};
-use ddn_runtime::{ModelError, Policy};
+use ddn_runtime::{Model, ModelError};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -28,12 +28,12 @@ fn data_begin(file: &[u8]) -> usize {
 
 /// What the reader accepts, the crate accepts too.
 fn no_laxer_than_the_crate(file: &[u8]) -> bool {
-    Policy::from_bytes(file).is_err() || SafeTensors::deserialize(file).is_ok()
+    Model::open(file).is_err() || SafeTensors::deserialize(file).is_ok()
 }
 
 /// The reader's complaint, if it is about the container and not about what the metadata say.
 fn container_error(file: &[u8]) -> Option<ModelError> {
-    match Policy::from_bytes(file) {
+    match Model::open(file) {
         Ok(_) => None,
         Err(
             ModelError::Missing { .. }
@@ -49,7 +49,7 @@ fn container_error(file: &[u8]) -> Option<ModelError> {
 #[test]
 fn the_fixture_is_valid_for_both() {
     for file in [fixture::agent_file(fixture::SMALL, 1, 3), fixture::reference_file(1)] {
-        Policy::from_bytes(&file).unwrap();
+        Model::open(&file).unwrap();
         SafeTensors::deserialize(&file).unwrap();
         let header = u64::from_le_bytes(file[..8].try_into().unwrap());
         assert_eq!((header + 8) % 16, 0);
@@ -67,7 +67,7 @@ fn a_file_of_another_writer_is_read() {
         (name.to_owned(), TensorView::new(Dtype::F32, view.shape().to_vec(), view.data()).unwrap())
     });
     let written = serialize(views, Some(metadata.into_iter().collect())).unwrap();
-    let policy = Policy::from_bytes(&written).unwrap();
+    let policy = fixture::policy(&written);
     let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![0.0; policy.scratch_len()]);
     assert_eq!(policy.self_test(&mut memory, &mut scratch), Ok(3));
 }
@@ -83,7 +83,7 @@ fn data_begin_at_a_multiple_of_four_or_the_file_is_refused() {
         let file = &mut room[offset..][..whole.len()];
         file.copy_from_slice(&whole);
         let aligned = (file.as_ptr().addr() + data).is_multiple_of(4);
-        match Policy::from_bytes(file) {
+        match Model::open(file) {
             Ok(_) => assert!(aligned, "offset {offset}"),
             Err(error) => {
                 assert_eq!((error, aligned), (ModelError::Alignment, false), "offset {offset}");
@@ -98,11 +98,11 @@ fn data_begin_at_a_multiple_of_four_or_the_file_is_refused() {
 fn no_prefix_is_a_file() {
     let whole = fixture::agent_file(fixture::SMALL, 1, 2);
     for length in 0..whole.len() {
-        assert!(Policy::from_bytes(&whole[..length]).is_err(), "{length} bytes");
+        assert!(Model::open(&whole[..length]).is_err(), "{length} bytes");
     }
     let mut longer = whole;
     longer.push(0);
-    assert_eq!(Policy::from_bytes(&longer).unwrap_err(), ModelError::Holes);
+    assert_eq!(Model::open(&longer).unwrap_err(), ModelError::Holes);
 }
 
 /// Every bit of the length and of the header.
@@ -168,8 +168,8 @@ fn headers_that_both_read() {
         r#"{"a":{"data_offsets":[0,4],"shape":[1],"dtype":"F32"},"b":{"dtype":"F32","shape":[1,1,1],"data_offsets":[4,8]}}"#,
         r#"{"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
         "{ \"a\" : {\t\"dtype\"\n:\r\"F32\" , \"shape\" : [ 2 ] , \"data_offsets\" : [ 0 , 8 ] } }  \n",
-        r#"{"\u0061\ud83d\ude00\n":{"\u0064type":"F32","shape":[2],"data_offsets":[0,8]}}"#,
-        r#"{"__metadata__":{"k\"":"\\v"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
+        r#"{"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"":"\ud83d\ude00 \u20ac"}}"#,
+        r#"{"__metadata__":{"k":"\"\\\/\b\f\n\r\t\u0041"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
     ] {
         let file = file(header, &[0; 8]);
         SafeTensors::deserialize(&file).unwrap();
@@ -177,10 +177,33 @@ fn headers_that_both_read() {
     }
 }
 
+/// A name is written in one way, so equal names have equal bytes.
 #[test]
-fn duplicate_names_are_refused_even_if_spelled_differently() {
-    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
-    assert!(matches!(Policy::from_bytes(&file(header, &[0; 8])), Err(ModelError::Duplicate { .. })));
+fn keys_with_escapes_are_refused() {
+    let sound = r#""dtype":"F32","shape":[2],"data_offsets":[0,8]"#;
+    for header in [
+        format!("{{\"\\u0061\":{{{sound}}}}}"),
+        format!("{{\"a\":{{{}}}}}", sound.replace("dtype", "\\u0064type")),
+        format!("{{\"a\":{{{}}}}}", sound.replace("F32", "F3\\u0032")),
+        format!("{{\"__metadata__\":{{\"\\n\":\"\"}},\"a\":{{{sound}}}}}"),
+        format!("{{\"\\u005f_metadata__\":{{\"k\":\"v\"}},\"a\":{{{sound}}}}}"),
+    ] {
+        let file = file(&header, &[0; 8]);
+        assert!(SafeTensors::deserialize(&file).is_ok(), "{header}");
+        assert!(matches!(container_error(&file), Some(ModelError::Json { .. })), "{header}");
+    }
+}
+
+#[test]
+fn names_occur_once() {
+    for header in [
+        r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+        r#"{"__metadata__":{"a":"","bc":"","a":""},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
+        r#"{"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"shape":[2]}}"#,
+    ] {
+        let error = Model::open(&file(header, &[0; 8])).map(|_| ()).unwrap_err();
+        assert!(matches!(error, ModelError::Duplicate { .. }), "{header}: {error}");
+    }
 }
 
 /// The four types, each of its size, and no other; tensors lie at multiples of it.
@@ -228,7 +251,7 @@ fn a_layer_refuses_tensors_of_another_type() {
         let of = name.split('.').next().unwrap();
         let layer = layers.iter().position(|layer| layer.ends_with(&format!(":{of}"))).unwrap();
         let want = ModelError::Layer { layer, fault: LayerFault::Dtype };
-        assert_eq!(Policy::from_bytes(&bytes).map(|_| ()).unwrap_err(), want, "{name}");
+        assert_eq!(Model::open(&bytes).map(|_| ()).unwrap_err(), want, "{name}");
     }
 }
 

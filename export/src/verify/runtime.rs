@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use ddn_runtime::{AgentInput, Policy};
+use ddn_runtime::{AgentInput, Model};
 
 use super::{Answer, Engine};
 use crate::error::ExportError;
@@ -29,15 +29,15 @@ impl Runtime {
     /// [`ExportError::Engine`] if the runtime refuses them, or they carry known answers that it
     /// does not reproduce to the bit.
     pub fn load(spec: &AgentSpec, file: Vec<u8>) -> Result<Self, ExportError> {
-        let policy = Policy::from_bytes(&file).map_err(|e| failed("loading", e))?;
-        let memory_len = policy.memory_len();
+        let model = Model::open(&file).map_err(|e| failed("loading", e))?;
+        let memory_len = model.memory_len();
         let mut memory = vec![0.0; memory_len * spec.n_agents];
-        let mut scratch = vec![0.0; policy.scratch_len()];
-        if policy.recording().is_some() {
-            let tested = policy.self_test(&mut memory, &mut scratch);
-            tested.map_err(|e| failed("testing itself", e))?;
+        let mut scratch = vec![0.0; model.scratch_len()];
+        if model.recording().is_some() {
+            model.verify(&mut memory, &mut scratch).map(drop).map_err(|e| failed("testing itself", e))?;
+        } else {
+            drop(model);
         }
-        drop(policy);
         Ok(Self { spec: spec.clone(), memory_len, memory, scratch, file })
     }
 }
@@ -52,7 +52,8 @@ impl Engine for Runtime {
     }
 
     fn step(&mut self, step: &TeamStep<'_>) -> Result<Answer, ExportError> {
-        let policy = Policy::from_bytes(&self.file).map_err(|e| failed("loading", e))?;
+        let model = Model::open(&self.file).map_err(|e| failed("loading", e))?;
+        let policy = model.assume_verified();
         let (n, o, a) = (self.spec.n_agents, self.spec.obs_dim, self.spec.n_actions());
         let mut answer = Answer { q: Vec::with_capacity(n * a), action: Vec::with_capacity(n) };
         for agent_id in 0..n {

@@ -91,7 +91,8 @@ fn what_cannot_be_expressed_is_refused_with_its_reason() {
 fn the_reference_net_of_the_firmware_is_up_to_date() {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/firmware/assets");
     let floats = std::fs::read(assets.join("reference.safetensors")).expect("is committed");
-    let (metadata, tensors) = archive::decode(&floats).expect("reads");
+    let (metadata, mut tensors) = archive::decode(&floats).expect("reads");
+    tensors.retain(|name, _| !name.starts_with("kat."));
     let spec = AgentSpec {
         environment: metadata["ddn.environment"].clone(),
         n_agents: 1,

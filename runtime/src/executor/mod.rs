@@ -25,7 +25,7 @@
 //! ```
 //! use ddn_runtime::executor::{Executor, Overrun, Schedule, Verdict};
 //! use ddn_runtime::guard::{Forget, Guarded, Rules};
-//! use ddn_runtime::{AgentInput, Memory, Policy};
+//! use ddn_runtime::{AgentInput, Memory, Model};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let header = concat!(
 //! #     r#"{"__metadata__":{"ddn.actions":"left,right","ddn.agents":"1","ddn.format":"1","ddn.gates":"rzn","#,
@@ -38,7 +38,7 @@
 //! # file.extend_from_slice(header.as_bytes());
 //! # file.extend([0.0_f32, 0.0, 1.0, 0.0, 0.0, 1.0].iter().flat_map(|v| v.to_le_bytes()));
 //! # let observe = |now: u32| ([0.25, 0.5], now);
-//! let policy = Policy::from_bytes(&file)?;
+//! let policy = Model::open(&file)?.assume_verified();
 //! let rules = Rules { fallback: 0, forget: Forget::After(3), max_age: 150, calibration: None };
 //! let mut agent = Guarded::new(&policy, Memory::<64>::new(), rules)?;
 //! let mut scratch = [0.0; 256];

@@ -18,7 +18,7 @@
 //!
 //! ```
 //! use ddn_runtime::guard::{Beyond, Calibration, Fault, Forget, Guarded, Rules, Source};
-//! use ddn_runtime::{ActError, AgentInput, Memory, Policy};
+//! use ddn_runtime::{ActError, AgentInput, Memory, Model};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let header = concat!(
 //! #     r#"{"__metadata__":{"ddn.actions":"stop,left,right","ddn.agents":"1","ddn.format":"1","ddn.gates":"rzn","#,
@@ -30,7 +30,7 @@
 //! # let mut file = (header.len() as u64).to_le_bytes().to_vec();
 //! # file.extend_from_slice(header.as_bytes());
 //! # file.extend([-9.0_f32, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0].iter().flat_map(|v| v.to_le_bytes()));
-//! let policy = Policy::from_bytes(&file)?; // actions: stop, left, right
+//! let policy = Model::open(&file)?.assume_verified(); // actions: stop, left, right
 //! let rules = Rules {
 //!     fallback: 0,              // stop
 //!     forget: Forget::After(3), // the memory starts anew when three steps in a row are lost

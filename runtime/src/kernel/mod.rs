@@ -23,7 +23,7 @@ mod values_i8;
 
 use crate::error::LayerFault;
 use crate::model::archive::{Archive, Tensor};
-use crate::model::matrix::{Matrix, Row};
+use crate::model::matrix::Matrix;
 use dot_i8::{MAX_TERMS, Weights, padded};
 
 /// Most inputs a layer may have.
@@ -108,14 +108,10 @@ impl<'m> Parts<'_, 'm> {
         if tensor.rank == rank { Ok(tensor) } else { Err(LayerFault::Width) }
     }
 
-    /// The `F32` tensor `NAME.part` of the given rank, all of it finite.
+    /// The `F32` tensor `NAME.part` of the given rank.
     fn tensor(&self, part: &str, rank: usize) -> Result<([usize; 3], Matrix<'m>), LayerFault> {
         let tensor = self.typed(part, rank)?;
-        let matrix = tensor.matrix().ok_or(LayerFault::Dtype)?;
-        if !tensor.row().is_some_and(Row::is_finite) {
-            return Err(LayerFault::NotFinite);
-        }
-        Ok((tensor.shape, matrix))
+        Ok((tensor.shape, tensor.matrix().ok_or(LayerFault::Dtype)?))
     }
 
     /// A matrix with any number of rows and `cols` columns.

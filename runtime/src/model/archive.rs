@@ -8,7 +8,7 @@
 use bytemuck::AnyBitPattern;
 use heapless::Vec;
 
-use super::header::{Cursor, Text};
+use super::header::{Cursor, Text, begins, same};
 use super::matrix::{Matrix, Row};
 use crate::error::ModelError;
 
@@ -33,10 +33,14 @@ pub(crate) enum Dtype {
 }
 
 impl Dtype {
-    fn named(name: Text<'_>) -> Option<Self> {
-        [("F32", Self::F32), ("I8", Self::I8), ("I16", Self::I16), ("I32", Self::I32)]
-            .into_iter()
-            .find_map(|(known, dtype)| name.is(known).then_some(dtype))
+    fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"F32" => Some(Self::F32),
+            b"I8" => Some(Self::I8),
+            b"I16" => Some(Self::I16),
+            b"I32" => Some(Self::I32),
+            _ => None,
+        }
     }
 
     /// Bytes of one number.
@@ -105,7 +109,7 @@ impl<'m> Tensor<'m> {
 }
 
 struct Entry<'m> {
-    name: Text<'m>,
+    name: &'m [u8],
     rank: usize,
     shape: [usize; 3],
     dtype: Dtype,
@@ -115,110 +119,164 @@ struct Entry<'m> {
 }
 
 /// The tensors and metadata of a file. Borrowed, never copied.
+#[repr(C)] // side by side, the empty tables would be cleared as one
 pub(crate) struct Archive<'m> {
-    data: &'m [u8],
     tensors: Vec<Entry<'m>, MAX_TENSORS>,
-    metadata: Vec<(Text<'m>, Text<'m>), MAX_METADATA>,
+    data: &'m [u8],
+    metadata: Vec<(&'m [u8], Text<'m>), MAX_METADATA>,
 }
 
 impl<'m> Archive<'m> {
-    /// Checks `file` from its first byte to its last.
+    /// Of a file that is not read yet; [`Archive::read`] fills it where it stands, because copying it costs.
+    pub(crate) fn new(file: &'m [u8]) -> Self {
+        Self { data: file, tensors: Vec::new(), metadata: Vec::new() }
+    }
+
+    /// Checks the header, and that the data are what it says. The numbers are not looked at.
     ///
     /// # Errors
     /// For anything the format forbids, see [`ModelError`].
-    pub(crate) fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
-        let (length, rest) = file.split_first_chunk::<8>().ok_or(ModelError::HeaderLength)?;
+    pub(crate) fn read(&mut self) -> Result<(), ModelError> {
+        let (length, rest) = self.data.split_first_chunk::<8>().ok_or(ModelError::HeaderLength)?;
         let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| ModelError::HeaderLength)?;
         if length > MAX_HEADER {
             return Err(ModelError::HeaderLength);
         }
         let (header, data) = rest.split_at_checked(length).ok_or(ModelError::HeaderLength)?;
-        let header = core::str::from_utf8(header).map_err(|_| ModelError::HeaderUtf8)?;
-        if !header.starts_with('{') {
+        if header.first() != Some(&b'{') {
             return Err(ModelError::Json { at: 0 });
         }
-        let mut archive = Self { data: &[], tensors: Vec::new(), metadata: Vec::new() };
-        archive.read(&mut Cursor::new(header))?;
-        archive.tile(data.len())?;
+        let mut json = Cursor::new(header);
+        self.object(&mut json).ok_or_else(|| json.error())?;
+        self.tile(data.len())?;
         if !data.as_ptr().addr().is_multiple_of(4) {
             return Err(ModelError::Alignment);
         }
-        archive.data = data;
-        Ok(archive)
-    }
-
-    /// The tensor called `name`.
-    pub(crate) fn tensor(&self, name: &str) -> Option<Tensor<'m>> {
-        self.tensor_by(|text| text.is(name))
+        self.data = data;
+        Ok(())
     }
 
     /// The tensor called `layer.part`.
+    #[inline(never)]
     pub(crate) fn part(&self, layer: &str, part: &str) -> Option<Tensor<'m>> {
-        self.tensor_by(|text| text.chars().eq(layer.chars().chain(['.']).chain(part.chars())))
+        let len = layer.len() + 1 + part.len();
+        let is_it = |name: &[u8]| after(name, layer).is_some_and(|rest| same(rest, part.as_bytes()));
+        let mut entries = self.tensors.iter();
+        entries.find(|entry| entry.name.len() == len && is_it(entry.name)).and_then(|entry| self.view(entry))
     }
 
-    fn tensor_by(&self, matches: impl Fn(Text<'m>) -> bool) -> Option<Tensor<'m>> {
-        let entry = self.tensors.iter().find(|entry| matches(entry.name))?;
+    /// All tensors called `layer.…`.
+    pub(crate) fn parts(&self, layer: &str) -> impl Iterator<Item = Tensor<'m>> {
+        self.tensors
+            .iter()
+            .filter(move |entry| after(entry.name, layer).is_some())
+            .filter_map(|entry| self.view(entry))
+    }
+
+    fn view(&self, entry: &Entry<'m>) -> Option<Tensor<'m>> {
         let bytes = self.data.get(entry.begin..entry.end)?;
         Some(Tensor { rank: entry.rank, shape: entry.shape, dtype: entry.dtype, bytes })
     }
 
     /// The metadata value of `key`.
+    #[inline(never)]
     pub(crate) fn metadata(&self, key: &str) -> Option<Text<'m>> {
-        self.metadata.iter().find(|(name, _)| name.is(key)).map(|&(_, value)| value)
+        self.metadata
+            .iter()
+            .find(|(name, _)| name.len() == key.len() && same(name, key.as_bytes()))
+            .map(|&(_, value)| value)
     }
 
-    fn read(&mut self, json: &mut Cursor<'m>) -> Result<(), ModelError> {
+    fn object(&mut self, json: &mut Cursor<'m>) -> Option<()> {
         json.expect(b'{')?;
         let mut seen_metadata = false;
         let mut more = !json.take(b'}');
         while more {
-            let name = json.string()?;
-            json.expect(b':')?;
-            if name.is("__metadata__") {
+            let name = json.key()?;
+            if same(name, b"__metadata__") {
                 if seen_metadata {
-                    return Err(ModelError::Duplicate { at: json.at() });
+                    return json.refuse_duplicate();
                 }
                 seen_metadata = true;
                 self.read_metadata(json)?;
             } else {
-                if self.tensors.iter().any(|entry| entry.name == name) {
-                    return Err(ModelError::Duplicate { at: json.at() });
+                if self.tensors.iter().any(|entry| same(entry.name, name)) {
+                    return json.refuse_duplicate();
                 }
-                let entry = read_entry(json, name, self.tensors.len())?;
-                self.tensors.push(entry).map_err(|_| ModelError::TooMany)?;
+                self.read_tensor(json, name)?;
             }
             more = json.more(b'}')?;
         }
         json.end()
     }
 
-    fn read_metadata(&mut self, json: &mut Cursor<'m>) -> Result<(), ModelError> {
+    #[inline(never)]
+    fn read_metadata(&mut self, json: &mut Cursor<'m>) -> Option<()> {
         json.expect(b'{')?;
         let mut more = !json.take(b'}');
         while more {
-            let key = json.string()?;
-            json.expect(b':')?;
+            let key = json.key()?;
             let value = json.string()?;
-            if self.metadata.iter().any(|&(name, _)| name == key) {
-                return Err(ModelError::Duplicate { at: json.at() });
+            if self.metadata.iter().any(|(name, _)| same(name, key)) {
+                return json.refuse_duplicate();
             }
-            self.metadata.push((key, value)).map_err(|_| ModelError::TooMany)?;
+            if self.metadata.push((key, value)).is_err() {
+                return json.refuse(ModelError::TooMany);
+            }
             more = json.more(b'}')?;
         }
-        Ok(())
+        Some(())
+    }
+
+    /// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
+    #[inline(never)]
+    fn read_tensor(&mut self, json: &mut Cursor<'m>, name: &'m [u8]) -> Option<()> {
+        let tensor = self.tensors.len();
+        let entry = Entry { name, rank: 0, shape: [1; 3], dtype: Dtype::F32, begin: 0, end: 0 };
+        if self.tensors.push(entry).is_err() {
+            return json.refuse(ModelError::TooMany);
+        }
+        let entry = self.tensors.last_mut()?;
+
+        let mut before = b'{';
+        let mut seen = 0;
+        // Writers keep to one order and leave no space; whatever else is allowed takes longer.
+        if let Some((_, dtype)) = HEADS.iter().find(|(head, _)| json.skip(head)) {
+            entry.dtype = *dtype;
+            (entry.rank, entry.shape) = read_shape(json, tensor)?;
+            seen |= DTYPE | SHAPE;
+            before = b',';
+            if json.skip(br#","data_offsets":["#) {
+                (entry.begin, entry.end) = read_offsets(json)?;
+                seen |= OFFSETS;
+            }
+        }
+        while !(before == b',' && json.take(b'}')) {
+            json.expect(before)?;
+            before = b',';
+            let field = read_field(json, entry, tensor)?;
+            if seen & field != 0 {
+                return json.refuse_duplicate();
+            }
+            seen |= field;
+        }
+        (seen == DTYPE | SHAPE | OFFSETS).then_some(())
     }
 
     /// Ranges that lie inside `len` bytes, do not overlap and sum to the whole leave no hole, so nothing needs sorting.
+    /// Where they follow one another, as writers lay them out, none can overlap.
     fn tile(&self, len: usize) -> Result<(), ModelError> {
         let mut covered = 0_usize;
+        let mut follow = true;
         for (index, entry) in self.tensors.iter().enumerate() {
             let fault = ModelError::Offsets { tensor: index };
-            let count = entry.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d)).ok_or(fault)?;
+            let [a, b, c] = entry.shape;
+            let count = a.checked_mul(b).and_then(|n| n.checked_mul(c)).ok_or(fault)?;
             let size = count.checked_mul(entry.dtype.size()).ok_or(fault)?;
-            let fits = entry.end <= len && entry.end.checked_sub(entry.begin) == Some(size);
+            follow &= entry.begin == covered;
             let mut earlier = self.tensors.iter().take(index);
-            if !fits || earlier.any(|other| entry.begin < other.end && other.begin < entry.end) {
+            let overlap = !follow && earlier.any(|other| entry.begin < other.end && other.begin < entry.end);
+            if overlap || entry.end > len || entry.end.checked_sub(entry.begin) != Some(size) {
                 return Err(fault);
             }
             if !entry.begin.is_multiple_of(entry.dtype.size()) {
@@ -230,53 +288,79 @@ impl<'m> Archive<'m> {
     }
 }
 
-/// `{"dtype":"F32","shape":[…],"data_offsets":[begin,end]}`, fields in any order.
-fn read_entry<'m>(json: &mut Cursor<'m>, name: Text<'m>, tensor: usize) -> Result<Entry<'m>, ModelError> {
-    let (mut dtype, mut shape, mut offsets) = (None, None, None);
-    json.expect(b'{')?;
-    let mut more = true;
-    while more {
-        let field = json.string()?;
-        json.expect(b':')?;
-        let repeated = if field.is("dtype") {
-            dtype.replace(json.string()?).is_some()
-        } else if field.is("shape") {
-            shape.replace(read_shape(json, tensor)?).is_some()
-        } else if field.is("data_offsets") {
-            json.expect(b'[')?;
-            let begin = json.number()?;
-            json.expect(b',')?;
-            let end = json.number()?;
-            json.expect(b']')?;
-            offsets.replace((begin, end)).is_some()
-        } else {
-            return Err(json.error());
-        };
-        if repeated {
-            return Err(ModelError::Duplicate { at: json.at() });
-        }
-        more = json.more(b'}')?;
+/// How writers begin a tensor.
+const HEADS: [(&[u8], Dtype); 4] = [
+    (br#"{"dtype":"F32","shape":["#, Dtype::F32),
+    (br#"{"dtype":"I8","shape":["#, Dtype::I8),
+    (br#"{"dtype":"I16","shape":["#, Dtype::I16),
+    (br#"{"dtype":"I32","shape":["#, Dtype::I32),
+];
+
+/// The fields of a tensor, one bit each.
+const DTYPE: u8 = 1;
+const SHAPE: u8 = 2;
+const OFFSETS: u8 = 4;
+
+/// What follows `layer` and a dot, if `name` begins so.
+fn after<'m>(name: &'m [u8], layer: &str) -> Option<&'m [u8]> {
+    match begins(name, layer.as_bytes())? {
+        [b'.', part @ ..] => Some(part),
+        _ => None,
     }
-    let (Some(dtype), Some((rank, shape)), Some((begin, end))) = (dtype, shape, offsets) else {
-        return Err(json.error());
-    };
-    let dtype = Dtype::named(dtype).ok_or(ModelError::Dtype { tensor })?;
-    Ok(Entry { name, rank, shape, dtype, begin, end })
 }
 
-fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Result<(usize, [usize; 3]), ModelError> {
+/// A field of a tensor, whichever comes next; returns its bit.
+#[inline(never)]
+fn read_field(json: &mut Cursor<'_>, entry: &mut Entry<'_>, tensor: usize) -> Option<u8> {
+    let key = json.key()?;
+    if same(key, b"dtype") {
+        entry.dtype = read_dtype(json, tensor)?;
+        return Some(DTYPE);
+    }
+    let shape = same(key, b"shape");
+    if !shape && !same(key, b"data_offsets") {
+        return None;
+    }
     json.expect(b'[')?;
+    if shape {
+        (entry.rank, entry.shape) = read_shape(json, tensor)?;
+        return Some(SHAPE);
+    }
+    (entry.begin, entry.end) = read_offsets(json)?;
+    Some(OFFSETS)
+}
+
+#[inline(never)]
+fn read_dtype(json: &mut Cursor<'_>, tensor: usize) -> Option<Dtype> {
+    let dtype = Dtype::named(json.word()?);
+    dtype.or_else(|| json.refuse(ModelError::Dtype { tensor }))
+}
+
+#[inline(never)]
+fn read_offsets(json: &mut Cursor<'_>) -> Option<(usize, usize)> {
+    let begin = json.number()?;
+    json.expect(b',')?;
+    let end = json.number()?;
+    json.expect(b']')?;
+    Some((begin, end))
+}
+
+#[inline(never)]
+fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Option<(usize, [usize; 3])> {
     let mut shape = [1; 3];
     let mut rank = 0;
-    let mut more = !json.take(b']');
+    let mut more = true;
     while more {
+        let Some(dimension) = json.number() else {
+            break;
+        };
         let [_, b, c] = shape;
-        shape = [b, c, json.number()?];
+        shape = [b, c, dimension];
         rank += 1;
         more = json.more(b']')?;
     }
-    if rank == 0 || rank > 3 || shape.contains(&0) {
-        return Err(ModelError::Shape { tensor });
+    if more || rank > 3 || shape.contains(&0) {
+        return json.refuse(ModelError::Shape { tensor });
     }
-    Ok((rank, shape))
+    Some((rank, shape))
 }

@@ -3,6 +3,7 @@
 //! A slot is a fixed range of the scratch buffer. Slot 0 is the agent input; a layer may read a slot only after it was
 //! written, so when a graph has been read every range is known to be filled when it is used.
 
+use core::hint::black_box;
 use core::ops::Range;
 
 use heapless::Vec;
@@ -60,28 +61,31 @@ pub(crate) struct Graph<'m> {
 }
 
 impl<'m> Graph<'m> {
-    /// Reads `ddn.graph` for an agent input of `input_dim` floats and `n_actions` Q-values.
+    /// A graph without layers for an agent input of `input_dim` floats.
+    pub(crate) fn new(input_dim: usize) -> Self {
+        let input = Span { start: 0, len: input_dim };
+        Self { steps: Vec::new(), input, q: Span::default(), memory_len: 0, scratch_len: input_dim }
+    }
+
+    /// Reads `ddn.graph` for `n_actions` Q-values.
     pub(crate) fn read(
+        &mut self,
         text: &str,
         archive: &Archive<'m>,
-        input_dim: usize,
         n_actions: usize,
-    ) -> Result<Self, ModelError> {
-        let input = Span { start: 0, len: input_dim };
+    ) -> Result<(), ModelError> {
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
-        let mut q = Slot::F32(input_dim);
-        *first = Some(Filled { span: input, slot: q });
-        let mut graph =
-            Self { steps: Vec::new(), input, q: Span::default(), memory_len: 0, scratch_len: input_dim };
+        let mut q = Slot::F32(self.input.len);
+        *first = Some(Filled { span: self.input, slot: q });
         for (layer, text) in split(text, b';').enumerate() {
-            let pushed = graph.push(text, archive, &mut slots);
+            let pushed = self.push(text, archive, &mut slots);
             q = pushed.map_err(|fault| ModelError::Layer { layer, fault })?;
         }
         if q == Slot::F32(n_actions) {
-            return Ok(graph);
+            return Ok(());
         }
-        Err(ModelError::Layer { layer: graph.steps.len().saturating_sub(1), fault: LayerFault::Width })
+        Err(ModelError::Layer { layer: self.steps.len().saturating_sub(1), fault: LayerFault::Width })
     }
 
     /// Adds one layer, `kind:inputs>output[:name]`, and says what it writes.
@@ -157,12 +161,18 @@ impl<'m> Graph<'m> {
 }
 
 /// A slot's number.
+#[inline(never)]
 fn index(text: &str) -> Result<usize, LayerFault> {
-    let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !decimal {
-        return Err(LayerFault::Syntax);
+    let mut number = 0;
+    for byte in text.bytes() {
+        black_box(()); // one copy of the loop
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(LayerFault::Syntax);
+        }
+        number = (10 * number + usize::from(digit)).min(MAX_SLOTS);
     }
-    text.parse().map_err(|_| LayerFault::Slot)
+    if text.is_empty() { Err(LayerFault::Syntax) } else { Ok(number) }
 }
 
 /// The next `len` words of a buffer that has `used` so far.

@@ -1,6 +1,7 @@
 //! The part of JSON that a safetensors header may use: a cursor over bytes, without recursion and without a buffer.
 
 use core::fmt;
+use core::hint::black_box;
 
 use crate::error::ModelError;
 
@@ -8,20 +9,28 @@ use crate::error::ModelError;
 ///
 /// Comparison and `Display` see through escapes.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'m>(&'m str);
+pub struct Text<'m> {
+    raw: &'m [u8],
+    escaped: bool,
+}
 
 impl<'m> Text<'m> {
     /// A text that is empty.
-    pub const EMPTY: Self = Self("");
+    pub const EMPTY: Self = Self { raw: &[], escaped: false };
 
     /// The string itself, or `None` if it is written with escapes.
     pub fn plain(self) -> Option<&'m str> {
-        (!self.0.as_bytes().contains(&b'\\')).then_some(self.0)
+        core::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// The bytes of the string itself, or `None` if it is written with escapes.
+    pub(crate) fn bytes(self) -> Option<&'m [u8]> {
+        (!self.escaped).then_some(self.raw)
     }
 
     /// The characters the string stands for.
     pub fn chars(self) -> impl Iterator<Item = char> + use<'m> {
-        let mut rest = self.0.chars();
+        let mut rest = core::str::from_utf8(self.raw).unwrap_or_default().chars(); // the cursor has checked it
         core::iter::from_fn(move || match rest.next()? {
             '\\' => Some(match rest.next()? {
                 'b' => '\u{8}',
@@ -30,11 +39,11 @@ impl<'m> Text<'m> {
                 'r' => '\r',
                 't' => '\t',
                 'u' => {
-                    let high = hex4(&mut rest)?;
+                    let high = hex(|| rest.next())?;
                     let scalar = if (0xd800..0xdc00).contains(&high) {
                         rest.next()?; // the cursor has seen that a \uXXXX follows
                         rest.next()?;
-                        let low = hex4(&mut rest)?;
+                        let low = hex(|| rest.next())?;
                         0x1_0000 + ((high & 0x3ff) << 10 | low & 0x3ff)
                     } else {
                         high
@@ -49,7 +58,7 @@ impl<'m> Text<'m> {
 
     /// Whether the string stands for `other`.
     pub fn is(self, other: &str) -> bool {
-        self.0 == other || self.chars().eq(other.chars())
+        if self.escaped { self.chars().eq(other.chars()) } else { self.raw == other.as_bytes() }
     }
 }
 
@@ -69,133 +78,257 @@ impl fmt::Display for Text<'_> {
 }
 
 /// Four hexadecimal digits.
-fn hex4(chars: &mut core::str::Chars<'_>) -> Option<u32> {
+fn hex(mut next: impl FnMut() -> Option<char>) -> Option<u32> {
     let mut value = 0;
     for _ in 0..4 {
-        value = value << 4 | chars.next()?.to_digit(16)?;
+        black_box(()); // four copies of the loop would take more flash than escapes are worth
+        value = value << 4 | next()?.to_digit(16)?;
     }
     Some(value)
 }
 
+/// Whether `a` and `b` are the same bytes.
+#[inline(always)]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && begins(a, b).is_some()
+}
+
+/// What follows `prefix`, if `text` begins with it. A word at a time: `core` compares bytes.
+#[inline(never)]
+pub(crate) fn begins<'m>(mut text: &'m [u8], mut prefix: &[u8]) -> Option<&'m [u8]> {
+    while let Some((word, rest)) = prefix.split_first_chunk::<4>() {
+        black_box(());
+        let (head, tail) = text.split_first_chunk::<4>()?;
+        if head != word {
+            return None;
+        }
+        (text, prefix) = (tail, rest);
+    }
+    for byte in prefix {
+        black_box(());
+        let (head, tail) = text.split_first()?;
+        if head != byte {
+            return None;
+        }
+        text = tail;
+    }
+    Some(text)
+}
+
+/// Marks the bytes of a word that end a run of plain ASCII in a string: quotes, backslashes, control characters, and what
+/// is not ASCII. The lowest bit that is set belongs to the first of them.
+fn stops(word: u32) -> u32 {
+    const EACH: u32 = 0x0101_0101;
+    let below = |word: u32, limit: u32| word.wrapping_sub(EACH * limit) & !word;
+    let (quote, escape) = (word ^ EACH * 0x22, word ^ EACH * 0x5c);
+    (below(quote, 1) | below(escape, 1) | below(word, 0x20) | word) & EACH * 0x80
+}
+
 /// Reads a header from left to right. Each method takes one token and the white space before it.
+///
+/// `None` means that the header is refused; [`Cursor::error`] then says why.
 pub(crate) struct Cursor<'m> {
-    text: &'m str,
-    at: usize,
+    rest: &'m [u8],
+    len: usize,
+    error: Option<ModelError>,
 }
 
 impl<'m> Cursor<'m> {
     /// Starts at the first byte.
-    pub(crate) fn new(text: &'m str) -> Self {
-        Self { text, at: 0 }
+    pub(crate) fn new(header: &'m [u8]) -> Self {
+        Self { rest: header, len: header.len(), error: None }
+    }
+
+    /// Refuses the header for another reason than its syntax.
+    pub(crate) fn refuse<T>(&mut self, error: ModelError) -> Option<T> {
+        self.error = Some(error);
+        None
+    }
+
+    /// Refuses the header because the key of what ends here was there before.
+    #[inline(never)]
+    pub(crate) fn refuse_duplicate<T>(&mut self) -> Option<T> {
+        self.refuse(ModelError::Duplicate { at: self.at() })
+    }
+
+    /// Why the header was refused.
+    pub(crate) fn error(&self) -> ModelError {
+        self.error.unwrap_or(ModelError::Json { at: self.at() })
     }
 
     /// Bytes read so far.
-    pub(crate) fn at(&self) -> usize {
-        self.at
+    fn at(&self) -> usize {
+        self.len.saturating_sub(self.rest.len())
     }
 
-    /// The error that names this place.
-    pub(crate) fn error(&self) -> ModelError {
-        ModelError::Json { at: self.at }
+    /// The next byte as it comes; 0 at the end.
+    #[inline]
+    fn next(&mut self) -> u8 {
+        let Some((&byte, rest)) = self.rest.split_first() else {
+            return 0;
+        };
+        self.rest = rest;
+        byte
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+    /// The next byte that is no white space; 0 at the end.
+    #[inline(always)]
+    fn token(&mut self) -> u8 {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte > b' ' => {
+                self.rest = rest;
+                byte
+            }
+            _ => self.token_after_space(),
         }
     }
 
-    /// Takes `byte` if it comes next.
-    pub(crate) fn take(&mut self, byte: u8) -> bool {
-        self.space();
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+    #[inline(never)]
+    fn token_after_space(&mut self) -> u8 {
+        loop {
+            black_box(());
+            let byte = self.next();
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return byte;
+            }
+        }
     }
 
     /// Takes `byte`, which must come next.
-    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), ModelError> {
-        if self.take(byte) { Ok(()) } else { Err(self.error()) }
+    #[inline(never)]
+    pub(crate) fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.token() == byte).then_some(())
+    }
+
+    /// Takes `byte` if it comes next.
+    #[inline(never)]
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
+        let before = self.rest;
+        let found = self.token() == byte;
+        if !found {
+            self.rest = before;
+        }
+        found
     }
 
     /// After an item of a list: `true` if another follows, `false` if `close` ends it.
-    pub(crate) fn more(&mut self, close: u8) -> Result<bool, ModelError> {
-        if self.take(b',') {
-            return Ok(true);
+    #[inline(never)]
+    pub(crate) fn more(&mut self, close: u8) -> Option<bool> {
+        match self.token() {
+            b',' => Some(true),
+            byte => (byte == close).then_some(false),
         }
-        self.expect(close).map(|()| false)
     }
 
     /// Nothing but white space may be left.
-    pub(crate) fn end(&mut self) -> Result<(), ModelError> {
-        self.space();
-        if self.peek().is_none() { Ok(()) } else { Err(self.error()) }
+    pub(crate) fn end(&mut self) -> Option<()> {
+        (self.token() == 0 && self.rest.is_empty()).then_some(())
     }
 
-    /// A natural number: no sign, no fraction, no exponent, no leading zero.
-    pub(crate) fn number(&mut self) -> Result<usize, ModelError> {
-        self.space();
-        let first = self.at;
-        let mut value = 0_usize;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            value = value
-                .checked_mul(10)
-                .and_then(|v| v.checked_add(usize::from(digit - b'0')))
-                .ok_or_else(|| self.error())?;
-            self.at += 1;
-        }
-        let zero = self.text.as_bytes().get(first) == Some(&b'0');
-        match (self.at - first, self.peek()) {
-            (0, _) | (_, Some(b'.' | b'e' | b'E')) => Err(self.error()),
-            (2.., _) if zero => Err(self.error()),
-            _ => Ok(value),
-        }
-    }
-
-    /// A string; every escape is checked here, so that [`Text`] need not.
-    pub(crate) fn string(&mut self) -> Result<Text<'m>, ModelError> {
-        self.expect(b'"')?;
-        let first = self.at;
+    /// A natural number: no sign, no fraction, no exponent, no leading zero, no more digits than fit.
+    #[inline(never)]
+    pub(crate) fn number(&mut self) -> Option<usize> {
+        const LIMIT: usize = (usize::MAX - 9) / 10;
+        let first = self.token();
+        let mut value = digit(first)?;
+        let mut rest = self.rest;
         loop {
+            black_box(());
+            let (&byte, after) = rest.split_first()?;
+            let Some(digit) = digit(byte) else {
+                self.rest = rest;
+                return Some(value); // what may follow is for the caller to say: no point, no exponent
+            };
+            if value > LIMIT || first == b'0' {
+                return None;
+            }
+            value = value * 10 + digit;
+            rest = after;
+        }
+    }
+
+    /// Takes `text` if it comes next, to the byte.
+    #[inline(never)]
+    pub(crate) fn skip(&mut self, text: &[u8]) -> bool {
+        let rest = begins(self.rest, text);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// A string that is written without escapes.
+    pub(crate) fn word(&mut self) -> Option<&'m [u8]> {
+        self.string()?.bytes()
+    }
+
+    /// A key of an object and the colon after it. Keys are written without escapes.
+    #[inline(never)]
+    pub(crate) fn key(&mut self) -> Option<&'m [u8]> {
+        let key = self.word()?;
+        (self.token() == b':').then_some(key)
+    }
+
+    /// A string; every escape is checked here, so that [`Text`] need not, and so is UTF-8.
+    #[inline(never)]
+    pub(crate) fn string(&mut self) -> Option<Text<'m>> {
+        if self.token() != b'"' {
+            return None;
+        }
+        let begin = self.rest;
+        let (mut escaped, mut ascii) = (false, true);
+        loop {
+            let mut rest = self.rest;
+            while let Some((word, after)) = rest.split_first_chunk::<4>() {
+                black_box(());
+                let plain = stops(u32::from_le_bytes(*word)).trailing_zeros() as usize / 8;
+                if plain < 4 {
+                    rest = rest.get(plain..)?;
+                    break;
+                }
+                rest = after;
+            }
+            self.rest = rest;
             match self.next() {
-                Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
-                Some(0x20..) => {}
-                _ => return Err(self.error()),
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                byte @ 0x20.. => ascii &= byte.is_ascii(),
+                _ => return None,
             }
         }
-        self.text.get(first..self.at - 1).map(Text).ok_or_else(|| self.error())
+        let raw = begin.get(..begin.len() - self.rest.len() - 1)?;
+        if !ascii && core::str::from_utf8(raw).is_err() {
+            return self.refuse(ModelError::HeaderUtf8);
+        }
+        Some(Text { raw, escaped })
     }
 
-    fn escape(&mut self) -> Result<(), ModelError> {
+    #[inline(never)]
+    fn escape(&mut self) -> Option<()> {
         match self.next() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => match self.hex()? {
-                0xdc00..=0xdfff => Err(self.error()),
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => match self.hex()? {
+                0xdc00..=0xdfff => None,
                 0xd800..=0xdbff => match (self.next(), self.next(), self.hex()?) {
-                    (Some(b'\\'), Some(b'u'), 0xdc00..=0xdfff) => Ok(()),
-                    _ => Err(self.error()),
+                    (b'\\', b'u', 0xdc00..=0xdfff) => Some(()),
+                    _ => None,
                 },
-                _ => Ok(()),
+                _ => Some(()),
             },
-            _ => Err(self.error()),
+            _ => None,
         }
     }
 
-    fn hex(&mut self) -> Result<u32, ModelError> {
-        let digits = self.text.get(self.at..).ok_or_else(|| self.error())?;
-        let value = hex4(&mut digits.chars()).ok_or_else(|| self.error())?;
-        self.at += 4; // hexadecimal digits are one byte each
-        Ok(value)
+    #[inline(never)]
+    fn hex(&mut self) -> Option<u32> {
+        hex(|| Some(char::from(self.next())))
     }
+}
+
+/// The value of a decimal digit.
+#[inline]
+fn digit(byte: u8) -> Option<usize> {
+    let value = byte.wrapping_sub(b'0');
+    (value < 10).then_some(usize::from(value))
 }

@@ -1,4 +1,4 @@
-//! From bytes to a model: everything that can be wrong with a file is found here.
+//! From bytes to a model: everything that can be wrong with a file's structure is found here.
 //!
 //! ```text
 //! bytes ── archive ──> tensors, metadata ── spec, graph, recording ──> Model
@@ -11,7 +11,7 @@ pub(crate) mod header;
 pub(crate) mod matrix;
 pub(crate) mod recording;
 pub(crate) mod spec;
-mod split;
+pub(crate) mod split;
 
 pub use archive::{MAX_HEADER, MAX_METADATA, MAX_TENSORS};
 pub use graph::{MAX_LAYERS, MAX_SLOTS};
@@ -24,23 +24,79 @@ pub use crate::kernel::KINDS;
 
 use crate::error::ModelError;
 
-/// A file whose layers are proven to chain from the agent input to the Q-values.
+/// An opened file: its structure is checked, its numbers are not.
+///
+/// Whatever the numbers are, no use of it can panic or index wrongly. [`Model::verify`] makes a [`crate::Policy`], which
+/// acts, of it.
+///
+/// ```text
+/// bytes ── open ──> Model ── verify ──> Policy ── act ──> action
+///          header             numbers
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct Model<'m> {
+pub struct Model<'m> {
+    pub(crate) file: &'m [u8],
     pub(crate) spec: AgentSpec<'m>,
     pub(crate) graph: graph::Graph<'m>,
     pub(crate) recording: Option<Recording<'m>>,
 }
 
 impl<'m> Model<'m> {
-    /// Checks all of `file`; see [`crate::Policy::from_bytes`].
-    pub(crate) fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
-        let archive = archive::Archive::from_bytes(file)?;
+    /// Opens the bytes of a file; [`flash!`](crate::flash) places one. Numbers stay where they are.
+    ///
+    /// Reads the header, some thousand bytes, and none of the data.
+    ///
+    /// # Errors
+    /// If anything is wrong with the header, the layers do not chain, or a tensor has another size or type.
+    ///
+    /// Format: `docs/format.md`.
+    pub fn open(file: &'m [u8]) -> Result<Self, ModelError> {
+        let mut archive = archive::Archive::new(file);
+        archive.read()?;
         let spec = AgentSpec::read(&archive)?;
+        let recording = Recording::read(&archive, &spec)?;
         let text = spec::required(&archive, "ddn.graph")?;
         let input_dim = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
-        let graph = graph::Graph::read(text, &archive, input_dim, spec.n_actions())?;
-        let recording = Recording::read(&archive, &spec)?;
-        Ok(Self { spec, graph, recording })
+        // Made where it is returned, because copying it costs.
+        let mut opened = Ok(Self { file, spec, graph: graph::Graph::new(input_dim), recording });
+        if let Ok(model) = &mut opened
+            && let Err(error) = model.graph.read(text, &archive, model.spec.n_actions())
+        {
+            opened = Err(error);
+        }
+        opened
+    }
+
+    /// Opens a file that was made for the same contract as its caller.
+    ///
+    /// `contract`: the [`AgentSpec::contract`] that the caller was compiled for, 64 hexadecimal digits. Two files of the
+    /// same contract may replace one another: they see and name the same things in the same order.
+    ///
+    /// # Errors
+    /// [`ModelError::Contract`] if the file names another contract or none; otherwise as [`Model::open`].
+    pub fn open_for(file: &'m [u8], contract: &str) -> Result<Self, ModelError> {
+        let model = Self::open(file)?;
+        let same = !contract.is_empty() && model.spec.contract().is(contract);
+        if same { Ok(model) } else { Err(ModelError::Contract) }
+    }
+
+    /// The sizes, names and contracts the policy was trained for.
+    pub fn spec(&self) -> &AgentSpec<'m> {
+        &self.spec
+    }
+
+    /// The steps the file carries to test itself with.
+    pub fn recording(&self) -> Option<&Recording<'m>> {
+        self.recording.as_ref()
+    }
+
+    /// Floats of memory per agent.
+    pub fn memory_len(&self) -> usize {
+        self.graph.memory_len
+    }
+
+    /// Floats of scratch that a step needs.
+    pub fn scratch_len(&self) -> usize {
+        self.graph.scratch_len
     }
 }

@@ -1,6 +1,8 @@
 //! Recorded steps: what one agent saw, and what the policy answered. A policy file carries a few to test itself with,
 //! an episode file many to replay.
 
+use core::hint::black_box;
+
 use super::archive::Archive;
 use super::matrix::{Matrix, Row};
 use super::spec::AgentSpec;
@@ -9,13 +11,15 @@ use crate::error::ModelError;
 /// The `kat.…` tensors of a file, checked against a policy's sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Recording<'m> {
-    obs: Matrix<'m>,
-    last_action: Row<'m>,
-    agent: Row<'m>,
-    available: Matrix<'m>,
-    q: Matrix<'m>,
-    action: Row<'m>,
+    steps: usize,
+    obs_dim: usize,
+    n_actions: usize,
+    /// In the order of [`NAMES`].
+    values: [&'m [f32]; 6],
 }
+
+/// The tensors: first the three of one number a step.
+const NAMES: [&str; 6] = ["kat.last_action", "kat.agent", "kat.action", "kat.obs", "kat.available", "kat.q"];
 
 /// One recorded step of one agent. Vectors stay in the file.
 #[derive(Clone, Copy, Debug)]
@@ -41,43 +45,49 @@ impl<'m> Recording<'m> {
     /// # Errors
     /// If the file is not valid, a tensor is absent, or one does not fit `spec`.
     pub fn from_bytes(file: &'m [u8], spec: &AgentSpec<'_>) -> Result<Self, ModelError> {
-        let archive = Archive::from_bytes(file)?;
-        Self::read(&archive, spec)?.ok_or(ModelError::Recording { name: "kat.obs" })
+        let mut archive = Archive::new(file);
+        archive.read()?;
+        let recording = Self::read(&archive, spec)?.ok_or(ModelError::Recording { name: "kat.obs" })?;
+        recording.check(spec).map_or(Ok(recording), |name| Err(ModelError::Recording { name }))
     }
 
-    /// `None` if the file has no `kat.obs`.
+    /// `None` if the file has no `kat.obs`. Only shapes are checked.
+    #[inline(never)]
     pub(crate) fn read(archive: &Archive<'m>, spec: &AgentSpec<'_>) -> Result<Option<Self>, ModelError> {
-        let Some(obs) = archive.tensor("kat.obs") else {
+        let part = |name: &'static str| name.get(4..).and_then(|part| archive.part("kat", part));
+        let Some(obs) = part("kat.obs") else {
             return Ok(None);
         };
         let [_, steps, _] = obs.shape;
-        let matrix = |name, cols| {
-            let found =
-                archive.tensor(name).filter(|tensor| tensor.rank == 2 && tensor.shape == [1, steps, cols]);
-            found.and_then(|tensor| tensor.matrix()).ok_or(ModelError::Recording { name })
-        };
-        let naturals = |name, count, none| {
-            let found =
-                archive.tensor(name).filter(|tensor| tensor.rank == 1 && tensor.shape == [1, 1, steps]);
-            let row = found.and_then(|tensor| tensor.row()).ok_or(ModelError::Recording { name })?;
-            let fits =
-                |value: f32| natural(value).is_some_and(|v| v < count) || none && value.to_bits() == NONE;
-            let valid = row.iter().all(fits);
-            if valid { Ok(row) } else { Err(ModelError::Recording { name }) }
-        };
-        Ok(Some(Self {
-            obs: matrix("kat.obs", spec.obs_dim())?,
-            last_action: naturals("kat.last_action", spec.n_actions(), true)?,
-            agent: naturals("kat.agent", spec.n_agents(), false)?,
-            available: matrix("kat.available", spec.n_actions())?,
-            q: matrix("kat.q", spec.n_actions())?,
-            action: naturals("kat.action", spec.n_actions(), false)?,
-        }))
+        let (obs_dim, n_actions) = (spec.obs_dim(), spec.n_actions());
+        let mut recording = Self { steps, obs_dim, n_actions, values: [&[]; 6] };
+        let cols = [None, None, None, Some(obs_dim), Some(n_actions), Some(n_actions)];
+        let parts = NAMES.iter().zip(recording.values.iter_mut());
+        for (cols, (&name, values)) in black_box(&cols[..]).iter().zip(parts) {
+            black_box(()); // one copy of the loop
+            let (rank, shape) = cols.map_or((1, [1, 1, steps]), |cols| (2, [1, steps, cols]));
+            let fits = part(name).filter(|tensor| tensor.rank == rank && tensor.shape == shape);
+            *values = fits.and_then(|tensor| tensor.f32s()).ok_or(ModelError::Recording { name })?;
+        }
+        Ok(Some(recording))
+    }
+
+    /// The first tensor that holds anything but natural numbers below its count.
+    pub(crate) fn check(&self, spec: &AgentSpec<'_>) -> Option<&'static str> {
+        let counts = [spec.n_actions(), spec.n_agents(), spec.n_actions()];
+        for (index, ((values, count), name)) in self.values.iter().zip(counts).zip(NAMES).enumerate() {
+            let below = |value: &f32| natural(*value).is_some_and(|value| value < count);
+            let none = |value: &f32| index == 0 && value.to_bits() == NONE;
+            if !values.iter().all(|value| below(value) || none(value)) {
+                return Some(name);
+            }
+        }
+        None
     }
 
     /// How many steps there are.
     pub fn len(&self) -> usize {
-        self.obs.rows()
+        self.steps
     }
 
     /// Whether there is none.
@@ -87,9 +97,12 @@ impl<'m> Recording<'m> {
 
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = RecordedStep<'m>> + use<'m> {
-        let Self { obs, available, q, .. } = *self;
-        let scalars = self.last_action.iter().zip(self.agent.iter()).zip(self.action.iter());
-        scalars.enumerate().map(move |(step, ((last_action, agent), action))| RecordedStep {
+        let [last_action, agent, action, obs, available, q] = self.values;
+        let matrix = |values, cols| Matrix::new(values, self.steps, cols);
+        let (obs, available) = (matrix(obs, self.obs_dim), matrix(available, self.n_actions));
+        let q = matrix(q, self.n_actions);
+        let scalars = last_action.iter().zip(agent).zip(action);
+        scalars.enumerate().map(move |(step, ((&last_action, &agent), &action))| RecordedStep {
             obs: obs.row(step),
             last_action: natural(last_action),
             agent: natural(agent).unwrap_or(usize::MAX),

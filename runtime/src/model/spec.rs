@@ -1,9 +1,11 @@
 //! What a policy expects of the world it acts in, read from the file's metadata.
 
+use core::hint::black_box;
+
 use heapless::Vec;
 
 use super::archive::Archive;
-use super::header::Text;
+use super::header::{Text, same};
 use super::split::{cut, split};
 use crate::error::ModelError;
 
@@ -93,30 +95,32 @@ impl<'m> AgentSpec<'m> {
     }
 
     /// Reads and cross-checks the metadata.
+    #[inline(never)]
     pub(crate) fn read(archive: &Archive<'m>) -> Result<Self, ModelError> {
-        if required(archive, "ddn.format")? != FORMAT {
+        if !same(bytes(archive, "ddn.format")?, FORMAT.as_bytes()) {
             return Err(ModelError::Version);
         }
-        if required(archive, "ddn.gates")? != "rzn" {
+        if !same(bytes(archive, "ddn.gates")?, b"rzn") {
             return Err(ModelError::Value { key: "ddn.gates" });
         }
-        let actions = required(archive, "ddn.actions")?;
-        if split(actions, b',').any(str::is_empty) {
-            return Err(ModelError::Value { key: "ddn.actions" });
-        }
-        let text = |key| archive.metadata(key).unwrap_or(Text::EMPTY);
         let mut spec = Self {
             obs_dim: 0,
-            n_actions: split(actions, b',').count(),
-            n_agents: natural(required(archive, "ddn.agents")?)
+            n_actions: 0,
+            n_agents: natural(bytes(archive, "ddn.agents")?)
                 .ok_or(ModelError::Value { key: "ddn.agents" })?,
             inputs: Vec::new(),
-            actions,
-            obs: text("ddn.obs"),
-            environment: text("ddn.environment"),
-            config: text("ddn.config"),
-            contract: text("ddn.contract"),
+            actions: required(archive, "ddn.actions")?,
+            obs: text(archive, "ddn.obs"),
+            environment: text(archive, "ddn.environment"),
+            config: text(archive, "ddn.config"),
+            contract: text(archive, "ddn.contract"),
         };
+        for action in spec.actions() {
+            if action.is_empty() {
+                return Err(ModelError::Value { key: "ddn.actions" });
+            }
+            spec.n_actions += 1;
+        }
         for input in split(required(archive, "ddn.inputs")?, b',') {
             spec.push(input).ok_or(ModelError::Value { key: "ddn.inputs" })?;
         }
@@ -126,7 +130,7 @@ impl<'m> AgentSpec<'m> {
     /// Adds `part:width`, each part once and with the width the counts ask for.
     fn push(&mut self, input: &str) -> Option<()> {
         let (name, width) = cut(input, b':')?;
-        let width = natural(width)?;
+        let width = natural(width.as_bytes())?;
         let (part, want) = match name {
             "obs" => (Part::Obs, width),
             "last_action" => (Part::LastAction, self.n_actions),
@@ -134,7 +138,11 @@ impl<'m> AgentSpec<'m> {
             "available" => (Part::Available, self.n_actions),
             _ => return None,
         };
-        if width != want || self.inputs.iter().any(|(other, _)| *other == part) {
+        let twice = |(other, _): &(Part, usize)| {
+            black_box(()); // one copy of the loop
+            *other == part
+        };
+        if width != want || black_box(self.inputs()).iter().any(twice) {
             return None;
         }
         if part == Part::Obs {
@@ -144,14 +152,36 @@ impl<'m> AgentSpec<'m> {
     }
 }
 
+/// A value that may be there.
+#[inline(never)]
+fn text<'m>(archive: &Archive<'m>, key: &str) -> Text<'m> {
+    archive.metadata(key).unwrap_or(Text::EMPTY)
+}
+
 /// A value that must be there and be written without escapes.
-pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
+#[inline(never)]
+fn bytes<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m [u8], ModelError> {
     let text = archive.metadata(key).ok_or(ModelError::Missing { key })?;
-    text.plain().ok_or(ModelError::Value { key })
+    text.bytes().ok_or(ModelError::Value { key })
+}
+
+/// The same as text.
+#[inline(never)]
+pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
+    core::str::from_utf8(bytes(archive, key)?).map_err(|_| ModelError::Value { key })
 }
 
 /// A positive decimal number without sign or leading zero.
-fn natural(text: &str) -> Option<usize> {
-    let decimal = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    if decimal { text.parse().ok() } else { None }
+#[inline(never)]
+fn natural(text: &[u8]) -> Option<usize> {
+    let mut value = 0_usize;
+    for &byte in text {
+        black_box(());
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 || value == 0 && digit == 0 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(usize::from(digit))?;
+    }
+    (value > 0).then_some(value)
 }

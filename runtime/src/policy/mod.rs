@@ -1,4 +1,4 @@
-//! From a model to actions: one call per agent and control step.
+//! From a verified model to actions: one call per agent and control step.
 //!
 //! ```text
 //! AgentInput ── input ──> x ── graph ──> Q-values ── greedy ──> Action
@@ -10,11 +10,12 @@ mod greedy;
 mod input;
 mod memory;
 mod self_test;
+mod verify;
 
 pub use input::AgentInput;
 pub use memory::Memory;
 
-use crate::error::{ActError, ModelError};
+use crate::error::ActError;
 use crate::model::{AgentSpec, Model, Recording};
 use input::Seen;
 
@@ -28,7 +29,7 @@ pub struct Action<'s> {
     pub q: &'s [f32],
 }
 
-/// A frozen local policy network, shared by all agents.
+/// A frozen local policy network, shared by all agents. [`Model::verify`] makes one.
 ///
 /// It borrows the file it was read from and holds no state: what an agent remembers is in the caller's `memory`, one
 /// per agent; `scratch` holds nothing between calls and may be shared.
@@ -38,16 +39,6 @@ pub struct Policy<'m> {
 }
 
 impl<'m> Policy<'m> {
-    /// Reads a policy from the bytes of a file; [`flash!`](crate::flash) places one. Weights are used where they are.
-    ///
-    /// # Errors
-    /// If anything is wrong with the file: what `from_bytes` accepts, [`Policy::act`] can run.
-    ///
-    /// Format: `docs/format.md`.
-    pub fn from_bytes(file: &'m [u8]) -> Result<Self, ModelError> {
-        Model::from_bytes(file).map(|model| Self { model })
-    }
-
     /// The sizes, names and contracts the policy was trained for.
     pub fn spec(&self) -> &AgentSpec<'m> {
         &self.model.spec

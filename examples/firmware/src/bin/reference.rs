@@ -5,7 +5,7 @@
 
 use cortex_m_rt::entry;
 use ddn_firmware::counter::{Counter, Range};
-use ddn_runtime::{AgentInput, Memory, Policy};
+use ddn_runtime::{AgentInput, Memory, Model};
 
 /// How many steps are measured.
 const STEPS: u32 = 32;
@@ -18,10 +18,11 @@ fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
     let counter = Counter::new(peripherals.SYST);
-    let policy = Policy::from_bytes(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE")));
-    let policy = policy.map_err(|_| "the policy file is not valid")?;
+    let model = Model::open(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE")));
+    let model = model.map_err(|_| "the policy file is not valid")?;
     let mut memory = Memory::<64>::new();
     let mut scratch = [0.0; 512];
+    let policy = model.verify(&mut memory, &mut scratch).map_err(|_| "the policy file is damaged")?;
     let mut obs = [0.0_f32; 64];
     let mut cost = Range::default();
     let mut state = 1_u32;
