@@ -67,7 +67,8 @@ pub fn freeze(
             weight.data.iter_mut().for_each(|w| *w *= block_scale);
         }
     }
-    let frozen = Frozen { spec, config_sha256, layers, tensors, sparse: false, known_answers: None };
+    let frozen =
+        Frozen { spec, config_sha256, layers, tensors, sparse: false, obs_range: None, known_answers: None };
     frozen.check()?;
     Ok(frozen)
 }

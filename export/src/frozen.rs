@@ -37,6 +37,8 @@ pub struct Frozen {
     pub tensors: BTreeMap<String, Tensor>,
     /// Whether most of what the agents see is zero, so that the first layers had better look for zeros.
     pub sparse: bool,
+    /// The least and the greatest value that each element of an observation had, `[2, O]`.
+    pub obs_range: Option<Tensor>,
     /// A short recorded run with its answers, for a self-test on the device.
     pub known_answers: Option<KnownAnswers>,
 }

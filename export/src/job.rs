@@ -35,7 +35,7 @@ pub trait Trained {
     fn env(&self) -> Result<Box<dyn Env>, ExportError>;
 }
 
-/// Episodes that show an integer network its ranges.
+/// Episodes that show which ranges there are, whatever else is recorded.
 pub const CALIBRATION: usize = 16;
 /// Below this share of numbers that are not zero, it pays to look for zeros.
 const SPARSE: f64 = 0.5;
@@ -94,8 +94,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let engines = job.engines.iter().filter(|name| *name != REFERENCE);
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
     let checked = if job.engines.is_empty() { 0 } else { job.episodes };
-    let calibration = if job.quantize.is_some() { CALIBRATION } else { 1 };
-    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(calibration);
+    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(CALIBRATION);
     let recordings = trained.record(recorded)?;
     let first = recordings.first().ok_or_else(|| ExportError::Recording {
         episode: 0,
@@ -103,6 +102,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     })?;
 
     frozen.sparse = record::density(&frozen.spec, first) < SPARSE;
+    frozen.obs_range = Some(record::obs_range(&frozen.spec, calibration(&recordings)));
     let mut runtime = Runtime::load(&frozen.spec, Safetensors.encode(&frozen)?)?;
     frozen.known_answers = Some(replay::self_test(&mut runtime, &frozen.spec, first)?);
     // The finished file must pass its own test before anyone else is asked.
@@ -133,13 +133,18 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     Ok(Outcome { outputs, reports, agreement })
 }
 
+/// The first [`CALIBRATION`] recordings.
+fn calibration(recordings: &[Recording]) -> &[Recording] {
+    &recordings[..CALIBRATION.min(recordings.len())]
+}
+
 /// The policy in integers, its files, and the engine that runs it.
 fn round(
     job: &Job,
     frozen: &Frozen,
     recordings: &[Recording],
 ) -> Result<(Runtime, Vec<Output>), ExportError> {
-    let mut quantized = Quantized::int8(frozen, &recordings[..CALIBRATION.min(recordings.len())])?;
+    let mut quantized = Quantized::int8(frozen, calibration(recordings))?;
     let mut runtime = Runtime::load(&frozen.spec, quantized.encode()?)?;
     quantized.known_answers =
         recordings.first().map(|first| replay::self_test(&mut runtime, &frozen.spec, first)).transpose()?;

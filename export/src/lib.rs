@@ -31,6 +31,7 @@
 //!         ("out.bias".into(), Tensor::new(&[2], vec![0.0, 0.5])),
 //!     ]),
 //!     sparse: false,
+//!     obs_range: None,
 //!     known_answers: None,
 //! };
 //! let bytes = exporter::by_name("safetensors")?.encode(&frozen)?;

@@ -1,6 +1,7 @@
 //! Episodes recorded with the trained network: what it saw and what it answered.
 
 use crate::error::ExportError;
+use crate::frozen::Tensor;
 use crate::spec::{AgentSpec, InputKind};
 
 /// One episode of the whole team, greedy over the available actions. T steps, row-major.
@@ -107,6 +108,19 @@ pub fn input_rows(spec: &AgentSpec, step: &TeamStep<'_>) -> Vec<f32> {
         }
     }
     rows
+}
+
+/// The least and the greatest value of each element of an observation, over all agents and steps, `[2, O]`.
+#[must_use]
+pub fn obs_range(spec: &AgentSpec, recordings: &[Recording]) -> Tensor {
+    let mut low = vec![f32::INFINITY; spec.obs_dim];
+    let mut high = vec![f32::NEG_INFINITY; spec.obs_dim];
+    for obs in recordings.iter().flat_map(|recording| recording.obs.chunks_exact(spec.obs_dim)) {
+        for ((low, high), value) in low.iter_mut().zip(&mut high).zip(obs) {
+            (*low, *high) = (low.min(*value), high.max(*value));
+        }
+    }
+    Tensor::new(&[2, spec.obs_dim], [low, high].concat())
 }
 
 /// Share of the agent inputs of an episode that is not zero, from 0 to 1.

@@ -11,6 +11,8 @@ use crate::layout;
 
 /// Name of the replay file in the output directory.
 pub const EPISODES: &str = "episodes.safetensors";
+/// Name of the tensor with the range of the observations.
+pub const OBS_RANGE: &str = "obs.range";
 /// Name of the model file in integers.
 pub const INT8: &str = "policy_int8.safetensors";
 /// Name of the replay file for the model file in integers.
@@ -32,6 +34,7 @@ impl Exporter for Safetensors {
     fn encode(&self, frozen: &Frozen) -> Result<Vec<u8>, ExportError> {
         frozen.check()?;
         let (graph, mut tensors) = layout::of(frozen)?;
+        tensors.extend(frozen.obs_range.iter().map(|range| (OBS_RANGE.to_owned(), range.clone())));
         if let Some(answers) = &frozen.known_answers {
             answers.check(&frozen.spec)?;
             tensors.extend(answers.tensors(&frozen.spec));

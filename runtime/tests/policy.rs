@@ -272,3 +272,17 @@ fn metadata_that_cannot_be_meant_is_refused() {
         assert_eq!(Model::open(&encode(&metadata, &tensors)).unwrap_err(), ModelError::Missing { key });
     }
 }
+
+#[test]
+fn the_range_of_observations_is_read() {
+    let (metadata, mut tensors) = fixture::agent(SMALL, 1);
+    assert!(Model::open(&encode(&metadata, &tensors)).unwrap().obs_range().is_none());
+    let bounds: Vec<f32> = (0..2 * SMALL.obs).map(|i| i as f32).collect();
+    tensors.insert("obs.range".into(), (vec![2, SMALL.obs], bounds.clone()));
+    let file = encode(&metadata, &tensors);
+    let (low, high) = fixture::policy(&file).obs_range().unwrap();
+    assert_eq!((low.as_slice(), high.as_slice()), bounds.split_at(SMALL.obs));
+    tensors.insert("obs.range".into(), (vec![1, 2 * SMALL.obs], bounds));
+    let error = Model::open(&encode(&metadata, &tensors)).map(|_| ()).unwrap_err();
+    assert_eq!(error, ModelError::Recording { name: "obs.range" });
+}

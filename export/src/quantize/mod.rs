@@ -12,12 +12,13 @@ mod trace;
 
 use std::collections::BTreeMap;
 
-use crate::archive::{self, Typed};
+use crate::archive::{self, Numbers, Typed};
 use crate::error::ExportError;
 use crate::fold;
-use crate::frozen::Frozen;
+use crate::frozen::{Frozen, Tensor};
 use crate::kat::KnownAnswers;
 use crate::record::Recording;
+use crate::safetensors::OBS_RANGE;
 use crate::spec::AgentSpec;
 
 /// Names of the number formats of `--quantize`.
@@ -46,7 +47,10 @@ impl Quantized {
         frozen.check()?;
         let folded = fold::constant_rows(frozen)?;
         let trace = trace::Trace::of(&folded, recordings)?;
-        let (graph, tensors) = build::network(&folded, &trace)?;
+        let (graph, mut tensors) = build::network(&folded, &trace)?;
+        if let Some(Tensor { shape, data }) = frozen.obs_range.clone() {
+            tensors.insert(OBS_RANGE.to_owned(), (shape, Numbers::F32(data)));
+        }
         let mut metadata = frozen.metadata();
         metadata.insert("ddn.graph", graph);
         metadata.insert("ddn.quantized", FORMATS[0].to_owned());

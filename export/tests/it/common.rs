@@ -56,6 +56,7 @@ fn policy(graph: &str, tensors: &[(&str, &[usize])], seed: u64) -> Frozen {
         layers: graph::from_text(graph).expect("a graph of this test"),
         tensors: tensors.collect(),
         sparse: false,
+        obs_range: None,
         known_answers: None,
     }
 }

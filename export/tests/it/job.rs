@@ -53,6 +53,8 @@ fn a_team_becomes_files_that_pass() {
         assert!(outcome.reports.iter().all(|r| r.steps == 3 * 9 * common::AGENTS));
         let names: Vec<&str> = outcome.outputs.iter().map(|o| o.file_name).collect();
         assert_eq!(names, ["policy.safetensors", "policy.onnx", "episodes.safetensors"]);
+        let (_, policy) = archive::decode(&outcome.outputs[0].bytes).expect("reads");
+        assert_eq!(policy["obs.range"].0, [2, common::OBS]);
         let (_, episodes) = archive::decode(&outcome.outputs[2].bytes).expect("reads");
         assert_eq!(episodes["kat.action"].0, [5 * 9]);
     }

@@ -103,8 +103,15 @@ fn the_reference_net_of_the_firmware_is_up_to_date() {
     };
     let layers = graph::from_text(&metadata["ddn.graph"]).expect("reads");
     let tensors = archive::floats(tensors).expect("are floats");
-    let frozen =
-        Frozen { spec, config_sha256: String::new(), layers, tensors, sparse: false, known_answers: None };
+    let frozen = Frozen {
+        spec,
+        config_sha256: String::new(),
+        layers,
+        tensors,
+        sparse: false,
+        obs_range: None,
+        known_answers: None,
+    };
     let recordings = record(&frozen, 2, 50);
     let mut quantized = Quantized::int8(&frozen, &recordings).expect("rounds");
     let mut engine = Runtime::load(&frozen.spec, quantized.encode().expect("encodes")).expect("loads");

@@ -51,6 +51,11 @@ impl<'m> Matrix<'m> {
 pub struct Row<'m>(pub(crate) &'m [f32]);
 
 impl<'m> Row<'m> {
+    /// The floats as they lie in the file.
+    pub fn as_slice(self) -> &'m [f32] {
+        self.0
+    }
+
     /// How many floats there are.
     pub fn len(self) -> usize {
         self.0.len()

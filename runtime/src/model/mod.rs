@@ -39,6 +39,7 @@ pub struct Model<'m> {
     pub(crate) spec: AgentSpec<'m>,
     pub(crate) graph: graph::Graph<'m>,
     pub(crate) recording: Option<Recording<'m>>,
+    pub(crate) range: Option<matrix::Matrix<'m>>,
 }
 
 impl<'m> Model<'m> {
@@ -55,10 +56,11 @@ impl<'m> Model<'m> {
         archive.read()?;
         let spec = AgentSpec::read(&archive)?;
         let recording = Recording::read(&archive, &spec)?;
+        let range = read_range(&archive, spec.obs_dim())?;
         let text = spec::required(&archive, "ddn.graph")?;
         let input_dim = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
         // Made where it is returned, because copying it costs.
-        let mut opened = Ok(Self { file, spec, graph: graph::Graph::new(input_dim), recording });
+        let mut opened = Ok(Self { file, spec, graph: graph::Graph::new(input_dim), recording, range });
         if let Ok(model) = &mut opened
             && let Err(error) = model.graph.read(text, &archive, model.spec.n_actions())
         {
@@ -90,6 +92,12 @@ impl<'m> Model<'m> {
         self.recording.as_ref()
     }
 
+    /// The least and the greatest value that each element of the observation had while the file was made, `[obs_dim]`
+    /// each; `None` if the file does not say. For [`Calibration`](crate::guard::Calibration).
+    pub fn obs_range(&self) -> Option<(Row<'m>, Row<'m>)> {
+        self.range.map(|range| (range.row(0), range.row(1)))
+    }
+
     /// Floats of memory per agent.
     pub fn memory_len(&self) -> usize {
         self.graph.memory_len
@@ -99,4 +107,15 @@ impl<'m> Model<'m> {
     pub fn scratch_len(&self) -> usize {
         self.graph.scratch_len
     }
+}
+
+/// `obs.range` `[2, obs_dim]`, if it is there.
+fn read_range<'m>(
+    archive: &archive::Archive<'m>,
+    obs_dim: usize,
+) -> Result<Option<matrix::Matrix<'m>>, ModelError> {
+    let Some(range) = archive.part("obs", "range") else { return Ok(None) };
+    let fits = range.rank == 2 && range.shape == [1, 2, obs_dim];
+    let range = range.matrix().filter(|_| fits);
+    range.map(Some).ok_or(ModelError::Recording { name: "obs.range" })
 }

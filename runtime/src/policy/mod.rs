@@ -16,7 +16,7 @@ pub use input::AgentInput;
 pub use memory::Memory;
 
 use crate::error::ActError;
-use crate::model::{AgentSpec, Model, Recording};
+use crate::model::{AgentSpec, Model, Recording, Row};
 use input::Seen;
 
 /// What an agent does.
@@ -47,6 +47,11 @@ impl<'m> Policy<'m> {
     /// The steps the file carries to test itself with.
     pub fn recording(&self) -> Option<&Recording<'m>> {
         self.model.recording.as_ref()
+    }
+
+    /// See [`Model::obs_range`].
+    pub fn obs_range(&self) -> Option<(Row<'m>, Row<'m>)> {
+        self.model.obs_range()
     }
 
     /// Floats of memory per agent.
