@@ -1,4 +1,4 @@
-//! What both programs share: an instruction counter, a console without `core::fmt`, and an exit code.
+//! What the programs share: an instruction counter, a console without `core::fmt`, and an exit code.
 //!
 //! Formatting by hand keeps the images free of panics, which the feature `no-panic-proof` lets the linker verify.
 #![no_std]
@@ -6,17 +6,20 @@
 pub mod console;
 pub mod counter;
 mod panic;
+pub mod report;
 
 /// Ends the run; the host sees 0 for `Ok`, 1 otherwise. The error is printed.
 pub fn exit(result: Result<(), &'static str>) -> ! {
     if let Err(reason) = result {
         console::Line::new().text("failed: ").text(reason).print();
     }
-    let status = match result {
-        Ok(()) => cortex_m_semihosting::debug::EXIT_SUCCESS,
-        Err(_) => cortex_m_semihosting::debug::EXIT_FAILURE,
-    };
+    end(result.is_ok())
+}
+
+/// Ends the run without a word.
+pub fn end(well: bool) -> ! {
+    use cortex_m_semihosting::debug;
     loop {
-        cortex_m_semihosting::debug::exit(status);
+        debug::exit(if well { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
     }
 }

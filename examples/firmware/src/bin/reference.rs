@@ -1,11 +1,13 @@
-//! Instructions per step of the net that recurrent policies are compared on: 64 observed, dense 64, rectified, GRU of
-//! 64, 4 actions; 28,928 multiplications.
+//! What the net that recurrent policies are compared on costs: instructions per step and to open its file, and buffers.
+//!
+//! 64 observed, dense 64, rectified, GRU of 64, 4 actions; 28,928 multiplications.
 #![no_std]
 #![no_main]
 
 use cortex_m_rt::entry;
 use ddn_firmware::counter::{Counter, Range};
-use ddn_runtime::{AgentInput, Memory, Model};
+use ddn_firmware::report;
+use ddn_runtime::{AgentInput, Memory, Policy};
 
 /// How many steps are measured.
 const STEPS: u32 = 32;
@@ -18,11 +20,11 @@ fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
     let counter = Counter::new(peripherals.SYST);
-    let model = Model::open(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE")));
-    let model = model.map_err(|_| "the policy file is not valid")?;
+    let file = ddn_runtime::flash!(env!("DDN_REFERENCE_FILE"));
+    let (policy, open) = counter.count(|| Policy::from_bytes(file));
+    let policy = policy.map_err(|_| "the policy file is not valid")?;
     let mut memory = Memory::<64>::new();
     let mut scratch = [0.0; 512];
-    let policy = model.verify(&mut memory, &mut scratch).map_err(|_| "the policy file is damaged")?;
     let mut obs = [0.0_f32; 64];
     let mut cost = Range::default();
     let mut state = 1_u32;
@@ -38,5 +40,7 @@ fn run() -> Result<(), &'static str> {
         cost.add(count);
     }
     cost.print();
+    report::open(open);
+    report::buffers(&policy);
     Ok(())
 }

@@ -1,0 +1,16 @@
+//! Lines that both programs print, and `tests/run budget` reads.
+
+use ddn_runtime::Policy;
+
+use super::console::Line;
+
+/// Prints `instructions to open the file: …`.
+pub fn open(count: u32) {
+    Line::new().text("instructions to open the file: ").number(count as usize).print();
+}
+
+/// Prints `scratch … memory … floats`.
+pub fn buffers(policy: &Policy<'_>) {
+    let line = Line::new().text("scratch ").number(policy.scratch_len());
+    line.text(" memory ").number(policy.memory_len()).text(" floats").print();
+}
