@@ -1,7 +1,8 @@
-//! Lines of text for the host, through semihosting.
+//! Lines of text for the host.
 
-use cortex_m_semihosting::hio;
 use heapless::Vec;
+
+use crate::board::{Board, Here};
 
 /// One line, built piece by piece. What does not fit is cut off.
 #[derive(Default)]
@@ -52,9 +53,7 @@ impl Line {
     /// Sends the line.
     pub fn print(mut self) {
         self.push(b'\n');
-        if let Ok(mut host) = hio::hstdout() {
-            let _ = host.write_all(&self.0);
-        }
+        Here::write(&self.0);
     }
 
     fn push(&mut self, byte: u8) {

@@ -1,40 +1,36 @@
-//! Counts instructions with the system timer.
-//!
-//! Under `qemu-system-arm -icount shift=6` every instruction takes 64 ns of virtual time. The timer of this board runs
-//! at 25 MHz, 40 ns a tick, so instructions = ticks * 40 / 64. On hardware the same code counts processor cycles, in the
-//! same unit: multiply by 16/10.
+//! Counts instructions with the timer of the board.
 
-use cortex_m::peripheral::SYST;
-use cortex_m::peripheral::syst::SystClkSource;
+use crate::board::{Board, Here};
+use crate::console::Line;
 
-/// A running timer. It wraps after 10.4 million instructions.
+/// A running timer.
+///
+/// What takes longer than the timer's period is counted wrongly: 10 million instructions on a Cortex-M.
 pub struct Counter {
-    timer: SYST,
     overhead: u32,
 }
 
-/// The largest value of the timer.
-const TOP: u32 = 0x00ff_ffff;
-
 impl Counter {
     /// Starts the timer and measures what measuring costs.
-    pub fn new(mut timer: SYST) -> Self {
-        timer.set_clock_source(SystClkSource::Core);
-        timer.set_reload(TOP);
-        timer.clear_current();
-        timer.enable_counter();
-        let mut counter = Self { timer, overhead: 0 };
-        counter.overhead = counter.count(|| ()).1;
-        counter
+    pub fn new() -> Self {
+        Here::start();
+        let (_, overhead) = Self { overhead: 0 }.count(|| ());
+        Self { overhead }
     }
 
-    /// Runs `work` and counts its instructions.
+    /// Runs `work` and counts its instructions; 0 on boards that cannot count.
     pub fn count<T>(&self, work: impl FnOnce() -> T) -> (T, u32) {
-        let _ = &self.timer;
-        let before = SYST::get_current();
+        let before = Here::ticks();
         let result = work();
-        let ticks = before.wrapping_sub(SYST::get_current()) & TOP;
-        (result, (ticks * 10 / 16).saturating_sub(self.overhead))
+        let ticks = Here::ticks().wrapping_sub(before) & Here::LAST_TICK;
+        let count = Here::RATE.map_or(0, |[instructions, per]| u64::from(ticks) * instructions / per);
+        (result, (count as u32).saturating_sub(self.overhead))
+    }
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -61,16 +57,13 @@ impl Range {
         self.n = self.n.wrapping_add(1);
     }
 
-    /// Prints `instructions per step: min … mean … max …`.
+    /// Prints `instructions per step: min … mean … max …`, on boards that can count.
     pub fn print(&self) {
+        if Here::RATE.is_none() {
+            return;
+        }
         let mean = self.sum.checked_div(u64::from(self.n)).unwrap_or(0);
-        super::console::Line::new()
-            .text("instructions per step: min ")
-            .number(self.min as usize)
-            .text(" mean ")
-            .number(mean as usize)
-            .text(" max ")
-            .number(self.max as usize)
-            .print();
+        let line = Line::new().text("instructions per step: min ").number(self.min as usize);
+        line.text(" mean ").number(mean as usize).text(" max ").number(self.max as usize).print();
     }
 }

@@ -1,12 +1,15 @@
-//! Lines that both programs print, and `tests/run budget` reads.
+//! Lines that the programs print and `tests/run budget` reads.
 
 use ddn_runtime::Policy;
 
-use super::console::Line;
+use crate::board::{Board, Here};
+use crate::console::Line;
 
-/// Prints `instructions to open the file: …`.
+/// Prints `instructions to open the file: …`, on boards that can count.
 pub fn open(count: u32) {
-    Line::new().text("instructions to open the file: ").number(count as usize).print();
+    if Here::RATE.is_some() {
+        Line::new().text("instructions to open the file: ").number(count as usize).print();
+    }
 }
 
 /// Prints `scratch … memory … floats`.

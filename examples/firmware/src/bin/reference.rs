@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
 use ddn_runtime::{AgentInput, Memory, Policy};
@@ -12,14 +11,13 @@ use ddn_runtime::{AgentInput, Memory, Policy};
 /// How many steps are measured.
 const STEPS: u32 = 32;
 
-#[entry]
-fn main() -> ! {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
     ddn_firmware::exit(run())
 }
 
 fn run() -> Result<(), &'static str> {
-    let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
-    let counter = Counter::new(peripherals.SYST);
+    let counter = Counter::new();
     let file = ddn_runtime::flash!(env!("DDN_REFERENCE_FILE"));
     let (policy, open) = counter.count(|| Policy::from_bytes(file));
     let policy = policy.map_err(|_| "the policy file is not valid")?;

@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
 use ddn_firmware::console::Line;
 use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
@@ -15,14 +14,13 @@ const MEMORY: usize = 256;
 /// Floats of scratch, shared by all agents.
 const SCRATCH: usize = 2048;
 
-#[entry]
-fn main() -> ! {
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
     ddn_firmware::exit(run())
 }
 
 fn run() -> Result<(), &'static str> {
-    let peripherals = cortex_m::Peripherals::take().ok_or("peripherals are taken")?;
-    let counter = Counter::new(peripherals.SYST);
+    let counter = Counter::new();
     let mut memory = Memory::<MEMORY>::new();
     let mut scratch = [0.0; SCRATCH];
 

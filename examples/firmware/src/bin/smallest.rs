@@ -4,12 +4,12 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
+use ddn_firmware::board::{Board, Here};
 use ddn_runtime::{AgentInput, Memory, Policy};
 
-#[entry]
-fn main() -> ! {
-    ddn_firmware::end(run().is_some())
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
+    Here::exit(run().is_some())
 }
 
 fn run() -> Option<usize> {
