@@ -5,10 +5,11 @@ use ddn_runtime::Policy;
 use crate::board::{Board, Here};
 use crate::console::Line;
 
-/// Prints `instructions to open the file: …`, on boards that can count.
-pub fn open(count: u32) {
+/// Prints `instructions to open the file: …` and `instructions to verify it: …`, on boards that can count.
+pub fn open(open: u32, verify: u32) {
     if Here::RATE.is_some() {
-        Line::new().text("instructions to open the file: ").number(count as usize).print();
+        Line::new().text("instructions to open the file: ").number(open as usize).print();
+        Line::new().text("instructions to verify it: ").number(verify as usize).print();
     }
 }
 

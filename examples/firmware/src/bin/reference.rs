@@ -6,7 +6,7 @@
 
 use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
-use ddn_runtime::{AgentInput, Memory, Policy};
+use ddn_runtime::{AgentInput, Memory, Model};
 
 /// How many steps are measured.
 const STEPS: u32 = 32;
@@ -19,10 +19,12 @@ extern "C" fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let counter = Counter::new();
     let file = ddn_runtime::flash!(env!("DDN_REFERENCE_FILE"));
-    let (policy, open) = counter.count(|| Policy::from_bytes(file));
-    let policy = policy.map_err(|_| "the policy file is not valid")?;
+    let (model, open) = counter.count(|| Model::open(file));
+    let model = model.map_err(|_| "the policy file is not valid")?;
     let mut memory = Memory::<64>::new();
     let mut scratch = [0.0; 512];
+    let (policy, verify) = counter.count(|| model.verify(&mut memory, &mut scratch));
+    let policy = policy.map_err(|_| "the policy file is damaged")?;
     let mut obs = [0.0_f32; 64];
     let mut cost = Range::default();
     let mut state = 1_u32;
@@ -38,7 +40,7 @@ fn run() -> Result<(), &'static str> {
         cost.add(count);
     }
     cost.print();
-    report::open(open);
+    report::open(open, verify);
     report::buffers(&policy);
     Ok(())
 }

@@ -7,7 +7,7 @@
 use ddn_firmware::console::Line;
 use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
-use ddn_runtime::{Memory, Policy, Recording};
+use ddn_runtime::{Memory, Model, Recording};
 
 /// Floats an agent may remember.
 const MEMORY: usize = 256;
@@ -24,12 +24,13 @@ fn run() -> Result<(), &'static str> {
     let mut memory = Memory::<MEMORY>::new();
     let mut scratch = [0.0; SCRATCH];
 
-    let (policy, open) = counter.count(|| Policy::from_bytes(ddn_runtime::flash!(env!("DDN_POLICY_FILE"))));
-    let policy = policy.map_err(|_| "the policy file is not valid")?;
+    let (model, open) = counter.count(|| Model::open(ddn_runtime::flash!(env!("DDN_POLICY_FILE"))));
+    let model = model.map_err(|_| "the policy file is not valid")?;
+    let steps = model.recording().map_or(0, Recording::len);
+    let (policy, verify) = counter.count(|| model.verify(&mut memory, &mut scratch));
+    let policy = policy.map_err(|_| "the policy file is damaged, or acts otherwise here")?;
     let episodes = Recording::from_bytes(ddn_runtime::flash!(env!("DDN_EPISODES_FILE")), policy.spec())
         .map_err(|_| "the episode file is not valid")?;
-    let steps =
-        policy.self_test(&mut memory, &mut scratch).map_err(|_| "the self-test disagrees with the file")?;
     Line::new().text("self-test ").number(steps).text(" steps").print();
 
     let mut cost = Range::default();
@@ -45,7 +46,7 @@ fn run() -> Result<(), &'static str> {
         differ += usize::from(!same || action.index != step.action);
     }
     cost.print();
-    report::open(open);
+    report::open(open, verify);
     report::buffers(&policy);
     Line::new().text("steps that differ from the recording: ").number(differ).print();
     if differ == 0 { Ok(()) } else { Err("the replay disagrees with the recording") }

@@ -5,7 +5,7 @@
 use core::hint::black_box;
 
 use ddn_firmware::board::{Board, Here};
-use ddn_runtime::{AgentInput, Memory, Policy};
+use ddn_runtime::{AgentInput, Memory, Model};
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
@@ -13,9 +13,10 @@ extern "C" fn main() -> ! {
 }
 
 fn run() -> Option<usize> {
-    let policy = Policy::from_bytes(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE"))).ok()?;
+    let model = Model::open(ddn_runtime::flash!(env!("DDN_REFERENCE_FILE"))).ok()?;
     let mut memory = Memory::<64>::new();
     let mut scratch = [0.0; 512];
+    let policy = model.verify(&mut memory, &mut scratch).ok()?;
     // What sensors would write: unknown to the compiler.
     let (obs, available) = black_box(([0.0; 64], [true; 4]));
     let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &available };

@@ -6,7 +6,7 @@
 
 use ddn_firmware::console::Line;
 use ddn_firmware::stack::depth;
-use ddn_runtime::{Action, AgentInput, Memory, ModelError, Policy, SelfTestError};
+use ddn_runtime::{Action, AgentInput, Memory, Model, ModelError, Policy, VerifyError};
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
@@ -16,12 +16,12 @@ extern "C" fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let mut memory = Memory::<256>::new();
     let mut scratch = [0.0; 2048];
-    let (policy, used) = depth(|| open(ddn_runtime::flash!(env!("DDN_POLICY_FILE"))));
+    let (model, used) = depth(|| open(ddn_runtime::flash!(env!("DDN_POLICY_FILE"))));
     print("open", used);
-    let policy = policy.map_err(|_| "the policy file is not valid")?;
-    let (tested, used) = depth(|| test(&policy, &mut memory, &mut scratch));
+    let model = model.map_err(|_| "the policy file is not valid")?;
+    let (policy, used) = depth(|| test(model, &mut memory, &mut scratch));
     print("test", used);
-    tested.map_err(|_| "the self-test disagrees with the file")?;
+    let policy = policy.map_err(|_| "the policy file is damaged, or acts otherwise here")?;
 
     let (obs, available) = ([0.5; 512], [true; 64]);
     let obs = obs.get(..policy.spec().obs_dim()).ok_or("the observation is too wide")?;
@@ -39,13 +39,17 @@ fn print(what: &str, used: usize) {
 }
 
 #[inline(never)]
-fn open(file: &'static [u8]) -> Result<Policy<'static>, ModelError> {
-    Policy::from_bytes(file)
+fn open(file: &'static [u8]) -> Result<Model<'static>, ModelError> {
+    Model::open(file)
 }
 
 #[inline(never)]
-fn test(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Result<usize, SelfTestError> {
-    policy.self_test(memory, scratch)
+fn test(
+    model: Model<'static>,
+    memory: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<Policy<'static>, VerifyError> {
+    model.verify(memory, scratch)
 }
 
 #[inline(never)]
