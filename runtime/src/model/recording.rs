@@ -95,6 +95,19 @@ impl<'m> Recording<'m> {
         self.len() == 0
     }
 
+    /// One step, `None` if there are not so many.
+    pub fn step(&self, index: usize) -> Option<RecordedStep<'m>> {
+        let scalar = |row: Row<'m>| row.as_slice().get(index).copied();
+        Some(RecordedStep {
+            obs: self.obs.row(index),
+            last_action: natural(scalar(self.last_action)?),
+            agent: natural(scalar(self.agent)?).unwrap_or(usize::MAX),
+            available: self.available.row(index),
+            q: self.q.row(index),
+            action: natural(scalar(self.action)?).unwrap_or(usize::MAX),
+        })
+    }
+
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = RecordedStep<'m>> + use<'m> {
         let [last_action, agent, action, obs, available, q] = self.values;
