@@ -34,7 +34,7 @@ static DdnStatus open_files(uint32_t *steps)
     status = ddn_policy_open(&policy, policy_file, policy_file_len);
     opening = counter_end();
     if (status == DDN_STATUS_OK) {
-        status = ddn_policy_self_test(&policy, memory, MEMORY, scratch, SCRATCH, &tested);
+        status = ddn_policy_verify(&policy, memory, MEMORY, scratch, SCRATCH, &tested);
     }
     if (status == DDN_STATUS_OK) {
         line_begin("self-test ");

@@ -51,7 +51,7 @@
 
 // What a call answers. Codes keep their meaning in later versions; new ones may come.
 //
-// 1 to 15: an argument; 16 to 47: a file; 48 to 63: a step; 64 to 79: a self-test.
+// 1 to 15: an argument; 16 to 47: a file; 48 to 63: a step; 64 to 79: a verification.
 enum DdnStatus
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : uint32_t
@@ -73,6 +73,8 @@ enum DdnStatus
     DDN_STATUS_NO_SUCH_INDEX = 6,
     // A text of the file is written with escapes, and cannot be given as it lies there.
     DDN_STATUS_ESCAPED = 7,
+    // The policy has not been verified.
+    DDN_STATUS_NOT_VERIFIED = 8,
     // The file is cut short within its header, or the header is too long.
     DDN_STATUS_HEADER_LENGTH = 16,
     // The header is not UTF-8.
@@ -103,6 +105,8 @@ enum DdnStatus
     DDN_STATUS_LAYER = 29,
     // The recorded steps are absent or do not fit the policy.
     DDN_STATUS_RECORDING = 30,
+    // The file was made for another contract.
+    DDN_STATUS_CONTRACT = 31,
     // The file is wrong in a way that has no code of its own.
     DDN_STATUS_FILE = 47,
     // The memory is too short.
@@ -131,6 +135,12 @@ enum DdnStatus
     DDN_STATUS_SELF_TEST_Q = 65,
     // The Q-values agree with the recorded ones, and the chosen action does not.
     DDN_STATUS_SELF_TEST_ACTION = 66,
+    // The file carries no CRC.
+    DDN_STATUS_NO_CRC = 67,
+    // The bytes of the file are not those that were written.
+    DDN_STATUS_CRC = 68,
+    // A weight is infinite or not a number.
+    DDN_STATUS_WEIGHT = 69,
     // The self-test failed in a way that has no code of its own.
     DDN_STATUS_SELF_TEST = 79,
 };
@@ -230,7 +240,8 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// Opens a policy on the bytes of a model file. They are checked, used where they are, and not copied.
+// Opens a policy on the bytes of a model file. Its header is checked; the bytes are used where they are, and not copied.
+// The policy acts after ddn_policy_verify, or after ddn_policy_assume_verified.
 //
 // The handle may be open already, and is closed first. The file begins at an address divisible by four, at best by 16,
 // and stays there unchanged until the handle is closed.
@@ -262,18 +273,24 @@ DdnStatus ddn_policy_contract(const DdnPolicy *policy,
 // Errors: 1 to 7, an argument.
 DdnStatus ddn_policy_action_name(const DdnPolicy *policy, uint32_t index, DdnText *text);
 
-// Replays the steps the file carries and compares every Q-value bit for bit. `steps` becomes how many there were.
+// Checks every byte of the file, and replays the steps it carries, comparing every Q-value bit for bit. Then the policy may
+// act. `steps` becomes how many there were.
 //
 // `memory`, `scratch`: as for ddn_policy_act. The memory is reset before and after.
 //
-// Errors: 1 to 7, an argument; 48 to 79 if there are no recorded steps, or at the first difference. The memory then
-// needs a reset.
-DdnStatus ddn_policy_self_test(const DdnPolicy *policy,
-                               float *memory,
-                               size_t memory_len,
-                               float *scratch,
-                               size_t scratch_len,
-                               uint32_t *steps);
+// Errors: 1 to 7, an argument; 16 to 79 if the file has no CRC or no recorded steps, or at the first check that fails. The
+// policy then may not act, and the memory needs a reset.
+DdnStatus ddn_policy_verify(DdnPolicy *policy,
+                            float *memory,
+                            size_t memory_len,
+                            float *scratch,
+                            size_t scratch_len,
+                            uint32_t *steps);
+
+// Lets the policy act without a check: for a file that was verified before and cannot have changed since.
+//
+// Errors: 1 to 7, an argument.
+DdnStatus ddn_policy_assume_verified(DdnPolicy *policy);
 
 // Forgets an episode: fills the memory of one agent with zeros. To be called before the first step of each episode.
 //
@@ -291,7 +308,7 @@ DdnStatus ddn_policy_reset(const DdnPolicy *policy,
 //
 // Calls for different agents may run at the same time on one policy, each with a memory and a scratch of its own.
 //
-// Errors: 1 to 7, an argument; 48 to 63 if a length or an index is wrong, the observation is not finite, or nothing is
+// Errors: 1 to 8, an argument; 48 to 63 if a length or an index is wrong, the observation is not finite, or nothing is
 // available. Then nothing has been written, but for 56: no available action has a Q-value that is a number, and the
 // memory has been advanced.
 DdnStatus ddn_policy_act(const DdnPolicy *policy,

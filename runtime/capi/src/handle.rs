@@ -49,8 +49,14 @@ pub(crate) trait Handle: Sized {
     const SEAL: usize;
 }
 
+/// An opened policy, and whether it may act.
+pub(crate) struct Opened {
+    pub(crate) policy: Policy<'static>,
+    pub(crate) verified: bool,
+}
+
 impl Handle for DdnPolicy {
-    type Held = Policy<'static>;
+    type Held = Opened;
     const SEAL: usize = 0x0d4e_5071;
 }
 
@@ -122,6 +128,15 @@ pub(crate) unsafe fn get<'a, H: Handle>(handle: Lent<H>) -> Result<&'a Sealed<H>
     }
     // SAFETY: `open` wrote the seal together with the rest.
     Ok(unsafe { &*handle.as_ptr().cast::<Sealed<H>>() })
+}
+
+/// Puts another value into an open handle.
+///
+/// # Safety
+/// There is an open handle, which nothing else uses meanwhile.
+pub(crate) unsafe fn put<H: Handle>(handle: Lent<H>, held: H::Held) {
+    // SAFETY: the handle is open, so the storage holds a value of this type.
+    unsafe { (*handle.as_ptr().cast::<Sealed<H>>()).held = held };
 }
 
 /// Writes what `ask` finds out from an open handle.

@@ -4,9 +4,9 @@
 use core::ffi::c_char;
 
 use bytemuck::checked;
-use ddn_runtime::{AgentInput, Policy};
+use ddn_runtime::{AgentInput, Model};
 
-use crate::handle::{self, DdnPolicy};
+use crate::handle::{self, DdnPolicy, Opened};
 use crate::pointer::{Lent, apart};
 use crate::status::DdnStatus;
 
@@ -71,7 +71,8 @@ pub struct DdnAction {
     pub index: u32,
 }
 
-/// Opens a policy on the bytes of a model file. They are checked, used where they are, and not copied.
+/// Opens a policy on the bytes of a model file. Its header is checked; the bytes are used where they are, and not copied.
+/// The policy acts after ddn_policy_verify, or after ddn_policy_assume_verified.
 ///
 /// The handle may be open already, and is closed first. The file begins at an address divisible by four, at best by 16,
 /// and stays there unchanged until the handle is closed.
@@ -90,7 +91,12 @@ pub unsafe extern "C" fn ddn_policy_open(
         let file = Lent::many(file, file_len)?;
         apart(&[policy.span()], &[file.span()])?;
         // SAFETY: the contract of the header is that of `open`.
-        unsafe { handle::open(policy, file, |file| Ok(Policy::from_bytes(file)?)) }
+        unsafe {
+            handle::open(policy, file, |file| {
+                let policy = Model::open(file)?.assume_verified();
+                Ok(Opened { policy, verified: false })
+            })
+        }
     };
     open().into()
 }
@@ -111,7 +117,7 @@ pub unsafe extern "C" fn ddn_policy_close(policy: *mut DdnPolicy) -> DdnStatus {
 pub unsafe extern "C" fn ddn_policy_sizes(policy: *const DdnPolicy, sizes: *mut DdnSizes) -> DdnStatus {
     // SAFETY: both are what the header says.
     unsafe {
-        handle::answer(policy, sizes, |policy| {
+        handle::answer(policy, sizes, |Opened { policy, .. }| {
             let spec = policy.spec();
             Ok(DdnSizes {
                 memory_len: policy.memory_len(),
@@ -133,7 +139,7 @@ pub unsafe extern "C" fn ddn_policy_sizes(policy: *const DdnPolicy, sizes: *mut 
 pub unsafe extern "C" fn ddn_policy_contract(policy: *const DdnPolicy, text: *mut DdnText) -> DdnStatus {
     // SAFETY: both are what the header says.
     unsafe {
-        handle::answer(policy, text, |policy| {
+        handle::answer(policy, text, |Opened { policy, .. }| {
             policy.spec().contract().plain().map(give).ok_or(DdnStatus::Escaped)
         })
     }
@@ -150,21 +156,22 @@ pub unsafe extern "C" fn ddn_policy_action_name(
 ) -> DdnStatus {
     // SAFETY: both are what the header says.
     unsafe {
-        handle::answer(policy, text, |policy| {
+        handle::answer(policy, text, |Opened { policy, .. }| {
             policy.spec().actions().nth(natural(index)).map(give).ok_or(DdnStatus::NoSuchIndex)
         })
     }
 }
 
-/// Replays the steps the file carries and compares every Q-value bit for bit. `steps` becomes how many there were.
+/// Checks every byte of the file, and replays the steps it carries, comparing every Q-value bit for bit. Then the policy may
+/// act. `steps` becomes how many there were.
 ///
 /// `memory`, `scratch`: as for ddn_policy_act. The memory is reset before and after.
 ///
-/// Errors: 1 to 7, an argument; 48 to 79 if there are no recorded steps, or at the first difference. The memory then
-/// needs a reset.
+/// Errors: 1 to 7, an argument; 16 to 79 if the file has no CRC or no recorded steps, or at the first check that fails. The
+/// policy then may not act, and the memory needs a reset.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ddn_policy_self_test(
-    policy: *const DdnPolicy,
+pub unsafe extern "C" fn ddn_policy_verify(
+    policy: *mut DdnPolicy,
     memory: *mut f32,
     memory_len: usize,
     scratch: *mut f32,
@@ -177,16 +184,37 @@ pub unsafe extern "C" fn ddn_policy_self_test(
         let scratch = Lent::many(scratch, scratch_len)?;
         let steps = Lent::one(steps)?;
         // SAFETY: the handle is what the header says.
-        let sealed = unsafe { handle::get(policy) }?;
-        apart(&[memory.span(), scratch.span(), steps.span()], &[policy.span(), sealed.file()])?;
+        let file = unsafe { handle::get(policy) }?.file();
+        apart(&[memory.span(), scratch.span(), steps.span()], &[policy.span(), file])?;
         // SAFETY: there is so much, and no two of them overlap.
         let (memory, scratch) = unsafe { (memory.as_mut_slice(), scratch.as_mut_slice()) };
-        let count = sealed.held().self_test(memory, scratch)?;
+        // SAFETY: the handle is what the header says, and this borrow ends before the handle is written to.
+        let model = unsafe { handle::get(policy) }?.held().policy.clone().into_model();
+        let count = model.recording().map_or(0, |recording| recording.len());
+        let verified = model.verify(memory, scratch)?;
+        // SAFETY: the handle is open, and nothing borrows it.
+        unsafe { handle::put(policy, Opened { policy: verified, verified: true }) };
         // SAFETY: there is a place for the count.
         unsafe { steps.as_ptr().write(narrow(count)) };
         Ok(())
     };
     test().into()
+}
+
+/// Lets the policy act without a check: for a file that was verified before and cannot have changed since.
+///
+/// Errors: 1 to 7, an argument.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ddn_policy_assume_verified(policy: *mut DdnPolicy) -> DdnStatus {
+    let assume = || {
+        let policy = Lent::one(policy)?;
+        // SAFETY: the handle is what the header says, and this borrow ends before the handle is written to.
+        let known = unsafe { handle::get(policy) }?.held().policy.clone();
+        // SAFETY: the handle is open, and nothing borrows it.
+        unsafe { handle::put(policy, Opened { policy: known, verified: true }) };
+        Ok(())
+    };
+    assume().into()
 }
 
 /// Forgets an episode: fills the memory of one agent with zeros. To be called before the first step of each episode.
@@ -205,12 +233,12 @@ pub unsafe extern "C" fn ddn_policy_reset(
         let memory = Lent::many(memory, memory_len)?;
         // SAFETY: the handle is what the header says.
         let sealed = unsafe { handle::get(policy) }?;
-        if memory_len < sealed.held().memory_len() {
+        if memory_len < sealed.held().policy.memory_len() {
             return Err(DdnStatus::Memory);
         }
         apart(&[memory.span()], &[policy.span(), sealed.file()])?;
         // SAFETY: there is so much, and it overlaps nothing.
-        sealed.held().reset(unsafe { memory.as_mut_slice() });
+        sealed.held().policy.reset(unsafe { memory.as_mut_slice() });
         Ok(())
     };
     reset().into()
@@ -223,7 +251,7 @@ pub unsafe extern "C" fn ddn_policy_reset(
 ///
 /// Calls for different agents may run at the same time on one policy, each with a memory and a scratch of its own.
 ///
-/// Errors: 1 to 7, an argument; 48 to 63 if a length or an index is wrong, the observation is not finite, or nothing is
+/// Errors: 1 to 8, an argument; 48 to 63 if a length or an index is wrong, the observation is not finite, or nothing is
 /// available. Then nothing has been written, but for 56: no available action has a Q-value that is a number, and the
 /// memory has been advanced.
 #[unsafe(no_mangle)]
@@ -261,7 +289,10 @@ pub unsafe extern "C" fn ddn_policy_act(
             agent_id: natural(agent),
             available: checked::try_cast_slice(available).map_err(|_| DdnStatus::Mask)?,
         };
-        let taken = sealed.held().act(memory, input, scratch)?;
+        if !sealed.held().verified {
+            return Err(DdnStatus::NotVerified);
+        }
+        let taken = sealed.held().policy.act(memory, input, scratch)?;
         let taken = DdnAction { q: taken.q.as_ptr(), q_len: taken.q.len(), index: narrow(taken.index) };
         // SAFETY: there is a place for the action.
         unsafe { action.as_ptr().write(taken) };

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn ddn_recording_open(
         apart(&[handle.span(), steps.span()], &[policy.span(), sealed.file(), file.span()])?;
         let mut count = 0;
         let read = |file| {
-            let recording = Recording::from_bytes(file, sealed.held().spec())?;
+            let recording = Recording::from_bytes(file, sealed.held().policy.spec())?;
             count = recording.len();
             Ok(recording)
         };

@@ -3,14 +3,14 @@
 
 use core::ffi::{CStr, c_char};
 
-use ddn_runtime::{ActError, ModelError, SelfTestError};
+use ddn_runtime::{ActError, ModelError, SelfTestError, VerifyError};
 
 /// The version of this interface. A library and a header of the same version fit together.
 pub const DDN_ABI_VERSION: u32 = 1;
 
 /// What a call answers. Codes keep their meaning in later versions; new ones may come.
 ///
-/// 1 to 15: an argument; 16 to 47: a file; 48 to 63: a step; 64 to 79: a self-test.
+/// 1 to 15: an argument; 16 to 47: a file; 48 to 63: a step; 64 to 79: a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum DdnStatus {
@@ -30,6 +30,8 @@ pub enum DdnStatus {
     NoSuchIndex = 6,
     /// A text of the file is written with escapes, and cannot be given as it lies there.
     Escaped = 7,
+    /// The policy has not been verified.
+    NotVerified = 8,
     /// The file is cut short within its header, or the header is too long.
     HeaderLength = 16,
     /// The header is not UTF-8.
@@ -60,6 +62,8 @@ pub enum DdnStatus {
     Layer = 29,
     /// The recorded steps are absent or do not fit the policy.
     Recording = 30,
+    /// The file was made for another contract.
+    Contract = 31,
     /// The file is wrong in a way that has no code of its own.
     File = 47,
     /// The memory is too short.
@@ -88,6 +92,12 @@ pub enum DdnStatus {
     SelfTestQ = 65,
     /// The Q-values agree with the recorded ones, and the chosen action does not.
     SelfTestAction = 66,
+    /// The file carries no CRC.
+    NoCrc = 67,
+    /// The bytes of the file are not those that were written.
+    Crc = 68,
+    /// A weight is infinite or not a number.
+    Weight = 69,
     /// The self-test failed in a way that has no code of its own.
     SelfTest = 79,
 }
@@ -102,6 +112,7 @@ const TEXTS: &[(DdnStatus, &CStr)] = &[
     (DdnStatus::NotOpen, c"the handle is not open"),
     (DdnStatus::NoSuchIndex, c"no action or step of this index"),
     (DdnStatus::Escaped, c"a text of the file is written with escapes"),
+    (DdnStatus::NotVerified, c"the policy has not been verified"),
     (DdnStatus::HeaderLength, c"file: header is cut short or too long"),
     (DdnStatus::HeaderUtf8, c"file: header is not UTF-8"),
     (DdnStatus::Json, c"file: header is not the JSON of a safetensors file"),
@@ -117,6 +128,7 @@ const TEXTS: &[(DdnStatus, &CStr)] = &[
     (DdnStatus::Version, c"file: another version of the format"),
     (DdnStatus::Layer, c"file: a layer cannot be built"),
     (DdnStatus::Recording, c"file: recorded steps are absent or do not fit the policy"),
+    (DdnStatus::Contract, c"file: made for another contract"),
     (DdnStatus::File, c"file: not a policy that can be run"),
     (DdnStatus::Memory, c"memory is too short"),
     (DdnStatus::Scratch, c"scratch is too short"),
@@ -131,6 +143,9 @@ const TEXTS: &[(DdnStatus, &CStr)] = &[
     (DdnStatus::NoRecord, c"self-test: the file carries no recorded steps"),
     (DdnStatus::SelfTestQ, c"self-test: a Q-value differs"),
     (DdnStatus::SelfTestAction, c"self-test: another action was chosen"),
+    (DdnStatus::NoCrc, c"file: carries no CRC"),
+    (DdnStatus::Crc, c"file: bytes have changed"),
+    (DdnStatus::Weight, c"file: a weight is not finite"),
     (DdnStatus::SelfTest, c"self-test: failed"),
 ];
 
@@ -161,6 +176,7 @@ impl From<ModelError> for DdnStatus {
             ModelError::Version => Self::Version,
             ModelError::Layer { .. } => Self::Layer,
             ModelError::Recording { .. } => Self::Recording,
+            ModelError::Contract => Self::Contract,
             _ => Self::File,
         }
     }
@@ -189,6 +205,20 @@ impl From<SelfTestError> for DdnStatus {
             SelfTestError::Act { error, .. } => error.into(),
             SelfTestError::Q { .. } => Self::SelfTestQ,
             SelfTestError::Action { .. } => Self::SelfTestAction,
+            _ => Self::SelfTest,
+        }
+    }
+}
+
+impl From<VerifyError> for DdnStatus {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Model(error) => error.into(),
+            VerifyError::NoCrc => Self::NoCrc,
+            VerifyError::Crc { .. } => Self::Crc,
+            VerifyError::NotFinite { .. } => Self::Weight,
+            VerifyError::Recording { .. } => Self::Recording,
+            VerifyError::SelfTest(error) => error.into(),
             _ => Self::SelfTest,
         }
     }

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 use std::slice;
 
-use ddn_runtime::{Memory, Policy};
+use ddn_runtime::{Memory, Model};
 use ddn_runtime_capi::*;
 use fixture::{Metadata, Random, SMALL, Tensors, agent, encode, metadata, record};
 
@@ -65,6 +65,7 @@ impl Agent {
             unsafe { ddn_policy_open(&raw mut *policy, file.bytes().as_ptr(), file.len) },
             DdnStatus::Ok
         );
+        assert_eq!(unsafe { ddn_policy_assume_verified(&raw mut *policy) }, DdnStatus::Ok);
         let sizes = sizes(&policy).unwrap();
         Self { policy, memory: vec![0.0; sizes.memory_len], scratch: vec![0.0; sizes.scratch_len] }
     }
@@ -112,7 +113,7 @@ fn text(text: DdnText) -> &'static str {
 #[test]
 fn the_answers_are_those_of_the_crate() {
     let file = File::policy(1);
-    let rust = Policy::from_bytes(file.bytes()).unwrap();
+    let rust = Model::open(file.bytes()).unwrap().assume_verified();
     let (mut memory, mut scratch) = (Memory::<6>::new(), vec![0.0; rust.scratch_len()]);
     let mut c = Agent::new(&file);
     let mut recording = DdnRecording::default();
@@ -148,7 +149,7 @@ fn the_answers_are_those_of_the_crate() {
 fn a_policy_says_what_it_was_trained_for() {
     let file = File::policy(1);
     let mut c = Agent::new(&file);
-    let rust = Policy::from_bytes(file.bytes()).unwrap();
+    let rust = Model::open(file.bytes()).unwrap().assume_verified();
     let want = DdnSizes {
         memory_len: 6,
         scratch_len: rust.scratch_len(),
@@ -170,7 +171,7 @@ fn a_policy_says_what_it_was_trained_for() {
     let tested = unsafe {
         let (memory, scratch) = (memory.as_mut_slice(), scratch.as_mut_slice());
         let (m, s) = (memory.as_mut_ptr(), scratch.as_mut_ptr());
-        ddn_policy_self_test(&**policy, m, memory.len(), s, scratch.len(), &mut steps)
+        ddn_policy_verify(&raw mut **policy, m, memory.len(), s, scratch.len(), &mut steps)
     };
     assert_eq!((tested, steps), (DdnStatus::Ok, 4));
     assert_eq!(*memory, [0.0; 6]);
@@ -184,7 +185,7 @@ fn a_self_test_notices() {
         let mut c = Agent::new(file);
         let mut steps = 0;
         let (m, s) = (c.memory.as_mut_ptr(), c.scratch.as_mut_ptr());
-        unsafe { ddn_policy_self_test(&*c.policy, m, c.memory.len(), s, c.scratch.len(), &mut steps) }
+        unsafe { ddn_policy_verify(&raw mut *c.policy, m, c.memory.len(), s, c.scratch.len(), &mut steps) }
     };
     assert_eq!(test(&bare), DdnStatus::NoRecord);
     tensors.extend(record(bare.bytes(), &[0], 2, 5));
@@ -255,6 +256,26 @@ fn every_wrong_argument_has_a_code_and_changes_nothing() {
 }
 
 #[test]
+fn a_policy_acts_only_when_it_is_verified() {
+    let file = File::policy(1);
+    let mut c = Agent::new(&file);
+    let open = |at: *mut DdnPolicy| unsafe { ddn_policy_open(at, file.bytes().as_ptr(), file.len) };
+    let obs = [0.5; 5];
+    assert_eq!(open(&raw mut *c.policy), DdnStatus::Ok);
+    assert_eq!(c.act(&input(&obs, &ALL)), Err(DdnStatus::NotVerified));
+    let mut steps = 0;
+    let (m, s) = (c.memory.as_mut_ptr(), c.scratch.as_mut_ptr());
+    let at = &raw mut *c.policy;
+    let short = unsafe { ddn_policy_verify(at, m, 1, s, c.scratch.len(), &mut steps) };
+    assert_eq!(short, DdnStatus::Memory);
+    assert_eq!(c.act(&input(&obs, &ALL)), Err(DdnStatus::NotVerified));
+    let (m, s) = (c.memory.as_mut_ptr(), c.scratch.as_mut_ptr());
+    let verified = unsafe { ddn_policy_verify(at, m, c.memory.len(), s, c.scratch.len(), &mut steps) };
+    assert_eq!(verified, DdnStatus::Ok);
+    assert!(c.act(&input(&obs, &ALL)).is_ok());
+}
+
+#[test]
 fn a_handle_that_is_not_open_says_so() {
     let file = File::policy(1);
     let check = |policy: &mut DdnPolicy| {
@@ -269,7 +290,7 @@ fn a_handle_that_is_not_open_says_so() {
             all.push(ddn_policy_contract(policy, &mut said));
             all.push(ddn_policy_action_name(policy, 0, &mut said));
             all.push(ddn_policy_reset(policy, m, 8));
-            all.push(ddn_policy_self_test(policy, m, 4, m.add(4), 4, &mut steps));
+            all.push(ddn_policy_verify(policy, m, 4, m.add(4), 4, &mut steps));
             let mut action = DdnAction { q: null(), q_len: 0, index: 0 };
             all.push(ddn_policy_act(policy, m, 4, &input(&[0.0; 5], &ALL), m.add(4), 4, &mut action));
             all.push(ddn_recording_open(&mut recording, policy, file.bytes().as_ptr(), file.len, &mut steps));

@@ -77,7 +77,7 @@ static void not_open(DdnPolicy *policy)
     CHECK(DDN_STATUS_NOT_OPEN, ddn_policy_action_name(policy, 0U, &text));
     CHECK(DDN_STATUS_NOT_OPEN, ddn_policy_reset(policy, first.memory, MEMORY));
     CHECK(DDN_STATUS_NOT_OPEN,
-          ddn_policy_self_test(policy, first.memory, MEMORY, first.scratch, SCRATCH, &steps));
+          ddn_policy_verify(policy, first.memory, MEMORY, first.scratch, SCRATCH, &steps));
     CHECK(DDN_STATUS_NOT_OPEN,
           ddn_policy_act(policy, first.memory, MEMORY, &input, first.scratch, SCRATCH, &action));
     CHECK(DDN_STATUS_NOT_OPEN, ddn_recording_open(&recording, policy, available, ACTIONS, &steps));
@@ -137,13 +137,13 @@ static void testing(void)
     DdnPolicy *policy = &first.policy;
     float *memory = first.memory, *scratch = first.scratch;
 
-    CHECK(DDN_STATUS_OK, ddn_policy_self_test(policy, memory, MEMORY, scratch, SCRATCH, &steps));
+    CHECK(DDN_STATUS_OK, ddn_policy_verify(policy, memory, MEMORY, scratch, SCRATCH, &steps));
     HOLDS(steps == sizes.recorded_steps);
-    CHECK(DDN_STATUS_NULL, ddn_policy_self_test(policy, NULL, MEMORY, scratch, SCRATCH, &steps));
-    CHECK(DDN_STATUS_NULL, ddn_policy_self_test(policy, memory, MEMORY, scratch, SCRATCH, NULL));
-    CHECK(DDN_STATUS_MEMORY, ddn_policy_self_test(policy, memory, 1U, scratch, SCRATCH, &steps));
-    CHECK(DDN_STATUS_SCRATCH, ddn_policy_self_test(policy, memory, MEMORY, scratch, 1U, &steps));
-    CHECK(DDN_STATUS_OVERLAP, ddn_policy_self_test(policy, memory, MEMORY, memory, MEMORY, &steps));
+    CHECK(DDN_STATUS_NULL, ddn_policy_verify(policy, NULL, MEMORY, scratch, SCRATCH, &steps));
+    CHECK(DDN_STATUS_NULL, ddn_policy_verify(policy, memory, MEMORY, scratch, SCRATCH, NULL));
+    CHECK(DDN_STATUS_MEMORY, ddn_policy_verify(policy, memory, 1U, scratch, SCRATCH, &steps));
+    CHECK(DDN_STATUS_SCRATCH, ddn_policy_verify(policy, memory, MEMORY, scratch, 1U, &steps));
+    CHECK(DDN_STATUS_OVERLAP, ddn_policy_verify(policy, memory, MEMORY, memory, MEMORY, &steps));
 }
 
 static void acting(void)
@@ -216,6 +216,8 @@ static void two_at_once(const unsigned char *file, const unsigned char *copy, si
 
     CHECK(DDN_STATUS_OK, ddn_policy_open(&first.policy, file, len));
     CHECK(DDN_STATUS_OK, ddn_policy_open(&second.policy, copy, len));
+    CHECK(DDN_STATUS_OK, ddn_policy_assume_verified(&first.policy));
+    CHECK(DDN_STATUS_OK, ddn_policy_verify(&second.policy, second.memory, MEMORY, second.scratch, SCRATCH, &steps));
     CHECK(DDN_STATUS_OK, ddn_recording_open(&recording, &first.policy, file, len, &steps));
     HOLDS(steps == sizes.recorded_steps);
     CHECK(DDN_STATUS_NO_SUCH_INDEX, ddn_recording_step(&recording, steps, &step));

@@ -53,9 +53,11 @@ impl<'m> Weights<'m> {
 /// One copy of the loop in flash, and its registers to itself.
 #[inline(never)]
 fn add(rows: &[i8], x: &[f32], scale: &[i32], sums: &mut [i32]) {
-    let blocks = rows.chunks_exact(8 * x.len().max(1));
     let (scale, sums) = (scale.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);
-    for ((block, scale), sums) in blocks.zip(scale).zip(sums) {
+    let mut rest = rows;
+    for (scale, sums) in scale.iter().zip(sums) {
+        let Some((block, after)) = rest.split_at_checked(8 * x.len()) else { return };
+        rest = after;
         let dots = simd::dot4(block, x);
         for ((sum, dot), scale) in sums.iter_mut().zip(dots).zip(scale) {
             *sum = sum.wrapping_add(scaled(dot, *scale));

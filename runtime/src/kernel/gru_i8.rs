@@ -20,9 +20,9 @@ use crate::error::LayerFault;
 pub(crate) struct GruI8<'m> {
     weight_ih: Weights<'m>,
     weight_hh: Weights<'m>,
-    scale_ih: [&'m [i32]; 3],
-    scale_hh: [&'m [i32]; 3],
-    bias: [&'m [i32]; 4],
+    scale_ih: &'m [i32],
+    scale_hh: &'m [i32],
+    bias: &'m [i32],
     input: usize,
     hidden: usize,
 }
@@ -38,9 +38,9 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         if !gates.is_multiple_of(3 * PAD) || rows != gates {
             return Err(LayerFault::Width);
         }
-        let scale_ih = gates_of(parts.integers("scale_ih", gates)?, hidden);
-        let scale_hh = gates_of(parts.integers("scale_hh", gates)?, hidden);
-        let bias = gates_of(parts.integers("bias", gates + hidden)?, hidden);
+        let scale_ih = parts.integers("scale_ih", gates)?;
+        let scale_hh = parts.integers("scale_hh", gates)?;
+        let bias = parts.integers("bias", gates + hidden)?;
         Ok(Self { weight_ih, weight_hh, scale_ih, scale_hh, bias, input, hidden })
     }
 
@@ -69,22 +69,20 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         for (block, (output, old)) in outputs.enumerate() {
             let (row, units) = (UNITS * block, output.len());
             let mut sums = [[0; UNITS]; 4];
-            for (sums, bias) in sums.iter_mut().zip(self.bias) {
-                for (sum, bias) in sums.iter_mut().zip(part(bias, row, units)) {
+            for (gate, sums) in sums.iter_mut().enumerate() {
+                for (sum, bias) in sums.iter_mut().zip(part(self.bias, gate * self.hidden + row, units)) {
                     *sum = *bias;
                 }
             }
             let [reset, update, input, state] =
                 sums.each_mut().map(|sums| sums.get_mut(..units).unwrap_or_default());
-            for (gate, (scale, sums)) in
-                self.scale_ih.iter().zip([&mut *reset, &mut *update, &mut *input]).enumerate()
-            {
-                ih.add(gate * self.hidden + row, ordered_x, part(scale, row, units), sums);
+            for (gate, sums) in [&mut *reset, &mut *update, &mut *input].into_iter().enumerate() {
+                let first = gate * self.hidden + row;
+                ih.add(first, ordered_x, part(self.scale_ih, first, units), sums);
             }
-            for (gate, (scale, sums)) in
-                self.scale_hh.iter().zip([&mut *reset, &mut *update, &mut *state]).enumerate()
-            {
-                hh.add(gate * self.hidden + row, ordered_h, part(scale, row, units), sums);
+            for (gate, sums) in [&mut *reset, &mut *update, &mut *state].into_iter().enumerate() {
+                let first = gate * self.hidden + row;
+                hh.add(first, ordered_h, part(self.scale_hh, first, units), sums);
             }
             let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(input).zip(state);
             for (((((output, old), reset), update), input), state) in units {
@@ -105,13 +103,4 @@ const UNITS: usize = 32;
 /// Elements `first..first + count`.
 fn part(values: &[i32], first: usize, count: usize) -> &[i32] {
     values.get(first..).and_then(|values| values.get(..count)).unwrap_or_default()
-}
-
-/// `N` vectors of the length `hidden`, one after another.
-fn gates_of<const N: usize>(all: &[i32], hidden: usize) -> [&[i32]; N] {
-    let mut gates = [&[][..]; N];
-    for (gate, part) in gates.iter_mut().zip(all.chunks_exact(hidden.max(1))) {
-        *gate = part;
-    }
-    gates
 }

@@ -20,13 +20,13 @@ pub const SIGMOID_ERROR: f64 = 2.5e-7;
 /// Not a number in, not a number out.
 #[inline]
 pub fn tanh(x: f32) -> f32 {
-    let x = limit(x, CLAMP);
+    let x = limited(x, CLAMP);
     let y = x * x;
     let [a, b, c, d, e, f, g] = NUM;
     let num = (((((g * y + f) * y + e) * y + d) * y + c) * y + b) * y + a;
     let [a, b, c, d] = DEN;
     let den = ((d * y + c) * y + b) * y + a;
-    limit(x * num / den, 1.0)
+    limited(x * num / den, 1.0)
 }
 
 /// Logistic function `1 / (1 + exp(-x))`, within [`SIGMOID_ERROR`] of the exact value, in `[0, 1]`.
@@ -39,7 +39,7 @@ pub fn sigmoid(x: f32) -> f32 {
 
 /// `x` moved into `[-bound, bound]`.
 #[inline]
-fn limit(x: f32, bound: f32) -> f32 {
+pub(super) fn limited(x: f32, bound: f32) -> f32 {
     let x = if x > bound { bound } else { x };
     if x < -bound { -bound } else { x }
 }

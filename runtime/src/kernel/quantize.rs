@@ -1,6 +1,7 @@
 //! `quantize`: numbers to int16, in units of one over `scale`, padded with zeros to a multiple of eight.
 
 use super::dot_i8::padded;
+use super::math::limited;
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
 use crate::error::LayerFault;
 
@@ -31,7 +32,7 @@ impl<'m> Kernel<'m> for Quantize {
         let output = halves_mut(output);
         output.fill(0);
         for (output, &x) in output.iter_mut().zip(x) {
-            let value = (x * self.scale).clamp(-self.limit, self.limit);
+            let value = limited(x * self.scale, self.limit);
             // To nearest, ties away from zero.
             *output = (value + 0.5_f32.copysign(value)) as i16;
         }

@@ -66,11 +66,6 @@ impl<'m> Row<'m> {
         self.len() == 0
     }
 
-    /// The floats where they lie in the file.
-    pub fn as_slice(self) -> &'m [f32] {
-        self.0
-    }
-
     /// The floats from left to right.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + Clone + use<'m> {

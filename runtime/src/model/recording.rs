@@ -97,32 +97,22 @@ impl<'m> Recording<'m> {
 
     /// One step, `None` if there are not so many.
     pub fn step(&self, index: usize) -> Option<RecordedStep<'m>> {
-        let scalar = |row: Row<'m>| row.as_slice().get(index).copied();
+        let [last_action, agent, action, obs, available, q] = self.values;
+        let row = |values, cols| Matrix::new(values, self.steps, cols).row(index);
         Some(RecordedStep {
-            obs: self.obs.row(index),
-            last_action: natural(scalar(self.last_action)?),
-            agent: natural(scalar(self.agent)?).unwrap_or(usize::MAX),
-            available: self.available.row(index),
-            q: self.q.row(index),
-            action: natural(scalar(self.action)?).unwrap_or(usize::MAX),
+            obs: row(obs, self.obs_dim),
+            last_action: natural(*last_action.get(index)?),
+            agent: natural(*agent.get(index)?).unwrap_or(usize::MAX),
+            available: row(available, self.n_actions),
+            q: row(q, self.n_actions),
+            action: natural(*action.get(index)?).unwrap_or(usize::MAX),
         })
     }
 
     /// The steps in order.
     pub fn steps(&self) -> impl Iterator<Item = RecordedStep<'m>> + use<'m> {
-        let [last_action, agent, action, obs, available, q] = self.values;
-        let matrix = |values, cols| Matrix::new(values, self.steps, cols);
-        let (obs, available) = (matrix(obs, self.obs_dim), matrix(available, self.n_actions));
-        let q = matrix(q, self.n_actions);
-        let scalars = last_action.iter().zip(agent).zip(action);
-        scalars.enumerate().map(move |(step, ((&last_action, &agent), &action))| RecordedStep {
-            obs: obs.row(step),
-            last_action: natural(last_action),
-            agent: natural(agent).unwrap_or(usize::MAX),
-            available: available.row(step),
-            q: q.row(step),
-            action: natural(action).unwrap_or(usize::MAX),
-        })
+        let recording = *self;
+        (0..self.steps).map_while(move |index| recording.step(index))
     }
 }
 

@@ -39,6 +39,11 @@ pub struct Policy<'m> {
 }
 
 impl<'m> Policy<'m> {
+    /// The file again, to verify it once more: it may have changed since.
+    pub fn into_model(self) -> Model<'m> {
+        self.model
+    }
+
     /// The sizes, names and contracts the policy was trained for.
     pub fn spec(&self) -> &AgentSpec<'m> {
         &self.model.spec
