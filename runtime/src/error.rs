@@ -11,9 +11,9 @@ use core::fmt;
 pub enum ModelError {
     /// The bytes end before the header does, or the header is longer than [`MAX_HEADER`](crate::model::MAX_HEADER).
     HeaderLength,
-    /// The header is not UTF-8.
+    /// A string in the header is not UTF-8.
     HeaderUtf8,
-    /// The header is not the JSON that a safetensors header may be.
+    /// The header is not the JSON that a safetensors header may be, or a key is written with escapes.
     Json {
         /// Where reading stopped.
         at: usize,

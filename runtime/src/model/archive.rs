@@ -364,3 +364,47 @@ fn read_shape(json: &mut Cursor<'_>, tensor: usize) -> Option<(usize, [usize; 3]
     }
     Some((rank, shape))
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use super::{Archive, Dtype};
+
+    /// Numbers of each type, written by hand, come out as they went in, and as no other type.
+    #[test]
+    fn views_are_typed() {
+        let header = concat!(
+            r#"{"l.f":{"dtype":"F32","shape":[1,2,1],"data_offsets":[0,8]},"#,
+            r#""l.w":{"dtype":"I32","shape":[2],"data_offsets":[8,16]},"#,
+            r#""l.h":{"dtype":"I16","shape":[1,2],"data_offsets":[16,20]},"#,
+            r#""l.b":{"dtype":"I8","shape":[3],"data_offsets":[20,23]}}"#,
+        );
+        let header = std::format!("{header:0$}", header.len().next_multiple_of(8)); // aligns the data
+        let mut file = Vec::from((header.len() as u64).to_le_bytes());
+        file.extend_from_slice(header.as_bytes());
+        file.extend([1.5_f32, -0.0].iter().flat_map(|value| value.to_le_bytes()));
+        file.extend([i32::MIN, 7].iter().flat_map(|value| value.to_le_bytes()));
+        file.extend([-300_i16, 300].iter().flat_map(|value| value.to_le_bytes()));
+        file.extend([0xff, 0x80, 0x7f]);
+        let mut archive = Archive::new(&file);
+        assert_eq!(archive.read(), Ok(()));
+        let tensor = |part| archive.part("l", part).unwrap();
+        let (f, w, h, b) = (tensor("f"), tensor("w"), tensor("h"), tensor("b"));
+        assert_eq!(f.f32s().map(|values| values[1].to_bits()), Some(1 << 31));
+        assert_eq!(w.i32s(), Some(&[i32::MIN, 7][..]));
+        assert_eq!(h.i16s(), Some(&[-300, 300][..]));
+        assert_eq!(b.i8s(), Some(&[-1, -128, 127][..]));
+        assert_eq!((f.rank, f.shape, f.rows_cols()), (3, [1, 2, 1], (2, 1)));
+        assert_eq!((b.rank, b.shape, b.rows_cols()), (1, [1, 1, 3], (1, 3)));
+        for (tensor, dtype) in [(f, Dtype::F32), (w, Dtype::I32), (h, Dtype::I16), (b, Dtype::I8)] {
+            assert_eq!(tensor.dtype, dtype);
+            assert_eq!(tensor.f32s().is_some(), dtype == Dtype::F32);
+            assert_eq!(tensor.i32s().is_some(), dtype == Dtype::I32);
+            assert_eq!(tensor.i16s().is_some(), dtype == Dtype::I16);
+            assert_eq!(tensor.i8s().is_some(), dtype == Dtype::I8);
+        }
+        assert!(archive.part("l", "x").is_none() && archive.part("l.", "f").is_none());
+    }
+}

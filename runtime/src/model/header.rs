@@ -120,8 +120,8 @@ pub(crate) fn begins<'m>(mut text: &'m [u8], mut prefix: &[u8]) -> Option<&'m [u
 fn stops(word: u32) -> u32 {
     const EACH: u32 = 0x0101_0101;
     let below = |word: u32, limit: u32| word.wrapping_sub(EACH * limit) & !word;
-    let (quote, escape) = (word ^ EACH * 0x22, word ^ EACH * 0x5c);
-    (below(quote, 1) | below(escape, 1) | below(word, 0x20) | word) & EACH * 0x80
+    let (quote, escape) = (word ^ (EACH * 0x22), word ^ (EACH * 0x5c));
+    (below(quote, 1) | below(escape, 1) | below(word, 0x20) | word) & (EACH * 0x80)
 }
 
 /// Reads a header from left to right. Each method takes one token and the white space before it.
@@ -188,7 +188,7 @@ impl<'m> Cursor<'m> {
         loop {
             black_box(());
             let byte = self.next();
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            if !is_space(byte) {
                 return byte;
             }
         }
@@ -221,8 +221,12 @@ impl<'m> Cursor<'m> {
     }
 
     /// Nothing but white space may be left.
-    pub(crate) fn end(&mut self) -> Option<()> {
-        (self.token() == 0 && self.rest.is_empty()).then_some(())
+    pub(crate) fn end(&self) -> Option<()> {
+        let space = |byte: &u8| {
+            black_box(()); // one copy of the loop
+            is_space(*byte)
+        };
+        self.rest.iter().all(space).then_some(())
     }
 
     /// A natural number: no sign, no fraction, no exponent, no leading zero, no more digits than fit.
@@ -324,6 +328,10 @@ impl<'m> Cursor<'m> {
     fn hex(&mut self) -> Option<u32> {
         hex(|| Some(char::from(self.next())))
     }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// The value of a decimal digit.
