@@ -73,6 +73,8 @@ pub mod guard;
 mod kernel;
 pub mod model;
 pub mod policy;
+#[cfg(feature = "store")]
+pub mod store;
 
 pub use crc::{Crc32, crc32};
 #[doc(inline)]

@@ -24,8 +24,8 @@ const UNSAFE: &[&str] = &[
 /// The files outside the tests that may wait for time to pass.
 const SLEEP: &[&str] = &["trainer/src/commands/evaluate.rs"];
 
-/// What `ddn-runtime` may be linked with.
-const RUNTIME_DEPENDENCIES: &[&str] = &["bytemuck", "heapless"];
+/// What `ddn-runtime` may be linked with: two crates, and one each for its features `ed25519` and `store`.
+const RUNTIME_DEPENDENCIES: &[&str] = &["bytemuck", "ed25519-compact", "embedded-storage", "heapless"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()
