@@ -72,7 +72,7 @@ pub fn board(firmware: &Path, board: &str, policy: &Path, episodes: &Path) -> Re
     let cost = run.status.success().then(|| parse(board, &said)).flatten();
     cost.ok_or_else(|| {
         let errors = String::from_utf8_lossy(&run.stderr).into_owned();
-        let last = said.lines().chain(errors.lines()).filter(|line| !line.trim().is_empty()).next_back();
+        let last = said.lines().chain(errors.lines()).rfind(|line| !line.trim().is_empty());
         ExportError::Usage(format!(
             "board {board}: `replay` in {} failed: {}",
             firmware.display(),

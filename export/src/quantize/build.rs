@@ -201,14 +201,13 @@ impl<'f> Builder<'f> {
 
     /// The parts have been given one unit when they were made.
     fn concat(&mut self, layer: &Layer) -> Result<(), ExportError> {
-        let mut joined = Slot { unit: 0.0, layout: Layout::new() };
+        let mut joined = Slot { unit: self.slot(layer.inputs[0])?.unit, layout: Layout::new() };
         let mut before = 0;
         for input in &layer.inputs {
             let part = self.slot(*input)?;
-            if joined.unit != 0.0 && joined.unit != part.unit {
+            if joined.unit.to_bits() != part.unit.to_bits() {
                 return Err(unsupported(format!("`{layer}` joins slots of different ranges")));
             }
-            joined.unit = part.unit;
             let width = part.layout.iter().flatten().count();
             joined.layout.extend(part.layout.iter().map(|index| index.map(|index| before + index)));
             before += width;

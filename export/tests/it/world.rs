@@ -34,7 +34,11 @@ impl World {
     fn fill(&mut self, frame: &mut Frame) {
         frame.obs.iter_mut().for_each(|value| *value = self.numbers.next());
         // One of three actions is closed to every second agent.
-        frame.available.iter_mut().enumerate().for_each(|(i, free)| *free = i % 3 != 0 || self.step % 2 == 0);
+        frame
+            .available
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, free)| *free = !i.is_multiple_of(3) || self.step.is_multiple_of(2));
         frame.alive.fill(true);
     }
 }

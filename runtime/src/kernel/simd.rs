@@ -59,7 +59,7 @@ mod version {
         if groups == 0 || block.len() < 4 * width {
             return [0; 4];
         }
-        let [mut p, mut q, mut r, mut s] = [0_i32; 4];
+        let (p, q, r, s): (i32, i32, i32, i32);
         // SAFETY: `groups` is at least 1; the loop reads `groups` times four words of `x` and two words of each row, all of
         // them inside the slices by the check above. `x` is aligned, words of `block` need not be. r7 cannot be an
         // operand; it is saved and restored.
@@ -67,6 +67,10 @@ mod version {
             asm!(
                 "push {{r7}}",
                 "add {third}, {first}, {width}, lsl #1",
+                "mov {p}, #0",
+                "mov {q}, #0",
+                "mov {r}, #0",
+                "mov {s}, #0",
                 "2:",
                 "ldrd {even}, {odd}, [{x}], #8",
                 "ldr r7, [{first}, {width}]",
@@ -121,10 +125,10 @@ mod version {
                 even = out(reg) _,
                 odd = out(reg) _,
                 half = out(reg) _,
-                p = inout(reg) p,
-                q = inout(reg) q,
-                r = inout(reg) r,
-                s = inout(reg) s,
+                p = out(reg) p,
+                q = out(reg) q,
+                r = out(reg) r,
+                s = out(reg) s,
             );
         }
         [p, q, r, s]
