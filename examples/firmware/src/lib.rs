@@ -9,6 +9,7 @@ pub mod counter;
 mod panic;
 pub mod report;
 pub mod stack;
+#[cfg(target_arch = "arm")]
 pub mod uart;
 
 use board::{Board, Here};
