@@ -245,6 +245,27 @@ impl fmt::Display for VerifyError {
 
 impl core::error::Error for VerifyError {}
 
+/// Why a batch of agents did not act, or not all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchError {
+    /// The row of the first agent that it is about; `None` if a buffer of all of them is too short.
+    pub agent: Option<usize>,
+    /// What is wrong.
+    pub error: ActError,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.agent {
+            Some(agent) => write!(f, "agent in row {agent}: {}", self.error),
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for BatchError {}
+
 /// Why the self-test failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -16,7 +16,10 @@
 //! `f32` in an order that is written down, so a Cortex-M4F and a workstation give the same bits; the file carries
 //! recorded answers, and [`Model::verify`] compares them exactly.
 //!
-//! No heap, no panic, no recursion, no `unsafe`, two small dependencies.
+//! On x86-64, more is computed at once, to the same bits: many rows of a matrix, and many agents in
+//! [`Policy::act_batch`]. The feature `std` lets a program find out whether its processor has AVX2.
+//!
+//! No heap, no panic, no recursion, two small dependencies; `unsafe` only where instructions are chosen by hand.
 //!
 //! # Example
 //!
@@ -62,6 +65,9 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
 #[cfg(target_endian = "big")]
 compile_error!("weights are read as they lie in the file, which is little-endian");
 
@@ -78,7 +84,7 @@ pub mod store;
 
 pub use crc::{Crc32, crc32};
 #[doc(inline)]
-pub use error::{ActError, ModelError, SelfTestError, VerifyError};
+pub use error::{ActError, BatchError, ModelError, SelfTestError, VerifyError};
 #[doc(inline)]
 pub use executor::Executor;
 pub use flash::Aligned;

@@ -14,8 +14,8 @@ use crate::model::matrix::Matrix;
 /// Tensor `weight` `[I, D, M]`. Inputs `h` `[M]`, `x` `[I]`, `b` `[D]`.
 #[derive(Clone, Debug)]
 pub(crate) struct FoldedBlock<'m> {
-    weight: Matrix<'m>,
-    width: usize,
+    pub(super) weight: Matrix<'m>,
+    pub(super) width: usize,
 }
 
 impl<'m> Kernel<'m> for FoldedBlock<'m> {
@@ -36,13 +36,25 @@ impl<'m> Kernel<'m> for FoldedBlock<'m> {
         for (output, b) in output.iter_mut().zip(b) {
             *output = *b;
         }
+        #[cfg(target_arch = "x86_64")]
+        let done = super::host::folded_block(self, h, x, output);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        self.columns_from(done, h, x, output.get_mut(done..).unwrap_or_default());
+    }
+}
+
+impl FoldedBlock<'_> {
+    /// Adds to the columns from `first` on.
+    #[inline(always)]
+    pub(super) fn columns_from(&self, first: usize, h: &[f32], x: &[f32], output: &mut [f32]) {
         for (k, &x) in x.iter().enumerate() {
             if x == 0.0 {
                 continue;
             }
             for (block, output) in output.chunks_mut(4).enumerate() {
                 // The last block of a row may reach into the next; the zip leaves that out.
-                let dots = self.weight.dot4(k * self.width + 4 * block, h);
+                let dots = self.weight.dot4(k * self.width + first + 4 * block, h);
                 for (output, dot) in output.iter_mut().zip(dots) {
                     *output += x * dot;
                 }

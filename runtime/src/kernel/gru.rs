@@ -7,23 +7,25 @@
 //! h' = (1 - z) n + z h
 //! ```
 
+use super::batch::{self, Lanes};
 use super::math::{sigmoid, tanh};
-use super::{Inputs, Kernel, Parts, Slot};
+use super::{Inputs, Kernel, LaneInputs, Parts, Slot};
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
 /// Tensors `weight_ih` `[3 H, I]`, `weight_hh` `[3 H, H]`, `bias_ih` and `bias_hh` `[3 H]`, gates in the order r, z, n.
 #[derive(Clone, Debug)]
 pub(crate) struct Gru<'m> {
-    weight_ih: Matrix<'m>,
-    weight_hh: Matrix<'m>,
-    bias_ih: Matrix<'m>,
-    bias_hh: Matrix<'m>,
-    hidden: usize,
+    pub(super) weight_ih: Matrix<'m>,
+    pub(super) weight_hh: Matrix<'m>,
+    pub(super) bias_ih: Matrix<'m>,
+    pub(super) bias_hh: Matrix<'m>,
+    pub(super) hidden: usize,
 }
 
 impl<'m> Kernel<'m> for Gru<'m> {
     const NAME: &'static str = "gru";
+    const HAS_LANES: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
         let [input] = parts.widths()?;
@@ -47,11 +49,30 @@ impl<'m> Kernel<'m> for Gru<'m> {
         self.hidden
     }
 
-    /// Four hidden units at a time, all six products of each; the old state is needed until the last one is done.
     fn run(&self, [x, ..]: Inputs<'_>, memory: &mut [f32], _: &mut [f32], output: &mut [f32]) {
-        let h: &[f32] = memory;
-        for (block, (output, old)) in output.chunks_mut(4).zip(h.chunks(4)).enumerate() {
-            let unit = 4 * block;
+        #[cfg(target_arch = "x86_64")]
+        let done = super::host::gru(self, x, memory, output);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        self.units_from(done, x, memory, output.get_mut(done..).unwrap_or_default());
+        for (memory, output) in memory.iter_mut().zip(output) {
+            *memory = *output;
+        }
+    }
+
+    fn run_lanes(&self, [x, ..]: LaneInputs<'_>, memory: &mut [Lanes], output: &mut [Lanes]) {
+        batch::gru(self, x, memory, output);
+    }
+}
+
+impl Gru<'_> {
+    /// The hidden units from `first` on, four at a time, all six products of each; the old state is needed until the last
+    /// one is done.
+    #[inline(always)]
+    pub(super) fn units_from(&self, first: usize, x: &[f32], h: &[f32], output: &mut [f32]) {
+        let old = h.get(first..).unwrap_or_default();
+        for (block, (output, old)) in output.chunks_mut(4).zip(old.chunks(4)).enumerate() {
+            let unit = first + 4 * block;
             let input = |gate: usize| affine(&self.weight_ih, &self.bias_ih, gate * self.hidden + unit, x);
             let state = |gate: usize| affine(&self.weight_hh, &self.bias_hh, gate * self.hidden + unit, h);
             let reset = add(input(0), state(0)).map(sigmoid);
@@ -63,9 +84,19 @@ impl<'m> Kernel<'m> for Gru<'m> {
                 *output = (1.0 - z) * n + z * old;
             }
         }
-        for (memory, output) in memory.iter_mut().zip(output) {
-            *memory = *output;
-        }
+    }
+}
+
+/// The new states of many units from their old states `h` and their products, the input's and the state's, each for r, z
+/// and n.
+#[inline(always)]
+pub(super) fn gates(products: [[&[f32]; 3]; 2], h: &mut [f32]) {
+    let [[ri, zi, ni], [rs, zs, ns]] = products;
+    let products = ri.iter().zip(rs).zip(zi.iter().zip(zs)).zip(ni.iter().zip(ns));
+    for (h, (((ri, rs), (zi, zs)), (ni, ns))) in h.iter_mut().zip(products) {
+        let (r, z) = (sigmoid(ri + rs), sigmoid(zi + zs));
+        let n = tanh(ni + r * ns);
+        *h = (1.0 - z) * n + z * *h;
     }
 }
 

@@ -1,18 +1,20 @@
 //! `linear`: `y = W x + b`.
 
-use super::{Inputs, Kernel, Parts, Slot};
+use super::batch::{self, Lanes};
+use super::{Inputs, Kernel, LaneInputs, Parts, Slot};
 use crate::error::LayerFault;
-use crate::model::matrix::Matrix;
+use crate::model::matrix::{Matrix, Row};
 
 /// Tensors `weight` `[out, in]` and `bias` `[out]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear<'m> {
-    weight: Matrix<'m>,
-    bias: Matrix<'m>,
+    pub(super) weight: Matrix<'m>,
+    pub(super) bias: Matrix<'m>,
 }
 
 impl<'m> Kernel<'m> for Linear<'m> {
     const NAME: &'static str = "linear";
+    const HAS_LANES: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
         let [input] = parts.widths()?;
@@ -26,9 +28,25 @@ impl<'m> Kernel<'m> for Linear<'m> {
     }
 
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
-        self.bias.row(0).copy_to(output);
+        #[cfg(target_arch = "x86_64")]
+        let done = super::host::linear(self, x, output);
+        #[cfg(not(target_arch = "x86_64"))]
+        let done = 0;
+        self.rows_from(done, x, output.get_mut(done..).unwrap_or_default());
+    }
+
+    fn run_lanes(&self, [x, ..]: LaneInputs<'_>, _: &mut [Lanes], output: &mut [Lanes]) {
+        batch::linear(self, x, output);
+    }
+}
+
+impl Linear<'_> {
+    /// The rows from `first` on.
+    #[inline(always)]
+    pub(super) fn rows_from(&self, first: usize, x: &[f32], output: &mut [f32]) {
+        Row(self.bias.row(0).0.get(first..).unwrap_or_default()).copy_to(output);
         for (block, output) in output.chunks_mut(4).enumerate() {
-            let dots = self.weight.dot4(4 * block, x);
+            let dots = self.weight.dot4(first + 4 * block, x);
             for (output, dot) in output.iter_mut().zip(dots) {
                 *output += dot;
             }

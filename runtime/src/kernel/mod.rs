@@ -2,6 +2,7 @@
 //!
 //! A kernel proves its shapes when it is loaded, and cannot fail when it runs.
 
+pub(crate) mod batch;
 mod block;
 mod block_i8;
 mod concat;
@@ -9,6 +10,8 @@ mod dot_i8;
 mod folded_block;
 mod gru;
 mod gru_i8;
+#[cfg(target_arch = "x86_64")]
+mod host;
 mod leaky_relu;
 mod linear;
 mod linear_i8;
@@ -20,10 +23,14 @@ mod sparse;
 mod sparse_i8;
 pub mod table;
 mod values_i8;
+pub(crate) mod work;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::error::LayerFault;
 use crate::model::archive::{Archive, Tensor};
 use crate::model::matrix::Matrix;
+use batch::Lanes;
 use dot_i8::{MAX_TERMS, Weights, padded};
 
 /// Most inputs a layer may have.
@@ -31,6 +38,9 @@ pub(crate) const MAX_INPUTS: usize = 4;
 
 /// The vectors a layer reads. Those past its own are empty.
 pub(crate) type Inputs<'a> = [&'a [f32]; MAX_INPUTS];
+
+/// The same for many agents.
+pub(crate) type LaneInputs<'a> = [&'a [Lanes]; MAX_INPUTS];
 
 /// What a vector between layers consists of. Buffers are made of words of 32 bits, whatever they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +196,12 @@ pub(crate) trait Kernel<'m>: Sized {
 
     /// Computes `output`, and updates `memory` `[memory_dim]`. What `work` `[work_dim]` holds does not matter.
     fn run(&self, inputs: Inputs<'_>, memory: &mut [f32], work: &mut [f32], output: &mut [f32]);
+
+    /// Whether many agents at once are faster than one after the other.
+    const HAS_LANES: bool = false;
+
+    /// Does for the agent in each lane what `run` does for one; nothing where there are no lanes.
+    fn run_lanes(&self, _: LaneInputs<'_>, _: &mut [Lanes], _: &mut [Lanes]) {}
 }
 
 /// Makes the enum of all kernels and its dispatch from one line each.
@@ -216,6 +232,18 @@ macro_rules! layers {
             pub(crate) fn in_place(&self) -> bool {
                 match self {
                     $(Self::$kernel(_) => <$type>::IN_PLACE,)+
+                }
+            }
+
+            pub(crate) fn has_lanes(&self) -> bool {
+                match self {
+                    $(Self::$kernel(_) => <$type>::HAS_LANES,)+
+                }
+            }
+
+            pub(crate) fn run_lanes(&self, inputs: LaneInputs<'_>, memory: &mut [Lanes], output: &mut [Lanes]) {
+                match self {
+                    $(Self::$kernel(kernel) => kernel.run_lanes(inputs, memory, output),)+
                 }
             }
 

@@ -1,6 +1,6 @@
 //! The products of [`super::dot_i8`]: one portable version, which defines them, and one for cores with the DSP extension.
 //!
-//! The only `unsafe` of this crate is here: one loop over memory whose bounds are checked before it.
+//! The only `unsafe` of this crate on a microcontroller is here: one loop over memory whose bounds are checked before it.
 
 pub(super) use version::{dot4, ordered};
 

@@ -3,6 +3,8 @@
 //! A slot is a fixed range of the scratch buffer. Slot 0 is the agent input; a layer may read a slot only after it was
 //! written, so when a graph has been read every range is known to be filled when it is used.
 
+pub(crate) mod lanes;
+
 use core::hint::black_box;
 use core::ops::Range;
 

@@ -31,6 +31,11 @@ impl<'m> Matrix<'m> {
         Row(self.values.get(begin..begin.saturating_add(self.cols)).unwrap_or_default())
     }
 
+    /// The rows from `first` on, one after another; empty if there is no such row.
+    pub(crate) fn rows_from(&self, first: usize) -> &'m [f32] {
+        self.values.get(first.saturating_mul(self.cols)..).unwrap_or_default()
+    }
+
     /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
     ///
     /// All four at once, so that `x` is loaded once for them: their sixteen sums fit the registers of a Cortex-M4F.

@@ -1,5 +1,8 @@
 //! The agent input: the observation and what else the network was trained to see, in the order of `ddn.inputs`.
 
+use core::iter::Copied;
+use core::slice::Iter;
+
 use crate::error::ActError;
 use crate::model::{AgentSpec, Part};
 
@@ -16,6 +19,14 @@ pub struct AgentInput<'a> {
     pub agent_id: usize,
     /// Which actions may be chosen, `[n_actions]`.
     pub available: &'a [bool],
+}
+
+impl<'a> AgentInput<'a> {
+    #[inline(always)]
+    pub(super) fn seen(self) -> Seen<Copied<Iter<'a, f32>>, Copied<Iter<'a, bool>>> {
+        let Self { obs, last_action, agent_id, available } = self;
+        Seen { obs: obs.iter().copied(), last_action, agent_id, available: available.iter().copied() }
+    }
 }
 
 /// An [`AgentInput`] whose numbers may come from a slice or from a file.

@@ -6,6 +6,7 @@
 //!                              memory
 //! ```
 
+mod batch;
 mod greedy;
 mod input;
 mod memory;
@@ -88,13 +89,7 @@ impl<'m> Policy<'m> {
         input: AgentInput<'_>,
         scratch: &'s mut [f32],
     ) -> Result<Action<'s>, ActError> {
-        let seen = Seen {
-            obs: input.obs.iter().copied(),
-            last_action: input.last_action,
-            agent_id: input.agent_id,
-            available: input.available.iter().copied(),
-        };
-        self.act_on(memory, seen, scratch)
+        self.act_on(memory, input.seen(), scratch)
     }
 
     fn act_on<'s>(
