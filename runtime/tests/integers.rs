@@ -186,8 +186,11 @@ impl Plain<'_> {
     }
 }
 
+/// Observation, last action, agent, and the whole input they make.
+type Question = (Vec<f32>, Option<usize>, usize, Vec<f32>);
+
 /// Observations of which half is zero, with `last_action` and agent, and the whole input they make.
-fn questions(steps: usize, seed: u64, bound: f32) -> Vec<(Vec<f32>, Option<usize>, usize, Vec<f32>)> {
+fn questions(steps: usize, seed: u64, bound: f32) -> Vec<Question> {
     let mut random = Random(seed);
     let mut question = |step: usize| {
         let mut zero_or = |_| if random.below(2) == 0 { 0.0 } else { random.uniform(bound) };
@@ -262,7 +265,7 @@ fn permuting_hidden_units_changes_nothing() {
         let policy = fixture::policy(file);
         let mut memory = vec![0.0; policy.memory_len()];
         let mut scratch = vec![0.0; policy.scratch_len()];
-        let step = |(obs, last_action, _, _): (Vec<f32>, _, _, _)| {
+        let step = |(obs, last_action, _, _): Question| {
             let input = AgentInput { obs: &obs, last_action, agent_id: 0, available: &[true; ACTIONS] };
             policy.act(&mut memory, input, &mut scratch).expect("acts").q.to_vec()
         };

@@ -75,7 +75,6 @@ impl Life {
                 assert!(!(refused && tested.is_some()));
             }
         }
-        drop(store);
         let cut = flash.dead;
         self.cuts += usize::from(cut);
         flash.reboot();

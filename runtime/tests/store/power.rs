@@ -213,7 +213,6 @@ impl<const W: usize, const R: usize, const E: usize, const B: usize> Bench<W, R,
         let mut store = open::<_, B>(&mut *flash);
         let _ = store.switch();
         let told = S::tell(&mut store, allowed);
-        drop(store);
         let cut = flash.dead;
         flash.reboot();
         let mut store = open::<_, B>(&mut *flash);
@@ -232,7 +231,6 @@ impl<const W: usize, const R: usize, const E: usize, const B: usize> Bench<W, R,
         let _ = store.switch();
         update(&mut store, S::LATER, LEN).unwrap();
         assert_eq!(active(&mut store, LEN), Some(S::LATER));
-        drop(store);
         assert_eq!(active(&mut open::<_, B>(&mut flash), LEN), Some(S::LATER));
     }
 
