@@ -6,7 +6,7 @@ fn main() {
     let target = std::env::var("TARGET").unwrap_or_default();
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     // Of ARMv8-M Mainline only some cores have it. One with vectors (Cortex-M55) does better with plain loops.
-    let named = ["cortex-m33", "cortex-m35p"].iter().any(|core| flags.contains(core));
+    let named = ["cortex-m33", "cortex-m35p", "+dsp"].iter().any(|core| flags.contains(core));
     if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") && named {
         println!("cargo::rustc-cfg=ddn_dsp");
     }
