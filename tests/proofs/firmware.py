@@ -29,13 +29,15 @@ def cargo(verb, board, program, *options, **environment):
 
 
 def triple(board):
+    """The target of a board."""
     return tomllib.loads((FIRMWARE / f"boards/{board}.toml").read_text())["build"]["target"]
 
 
-def image(board, program):
-    """The file that `cargo build` makes."""
-    ending = ".wasm" if triple(board).startswith("wasm") else ""
-    return str(FIRMWARE / "target" / triple(board) / "release" / (program + ending))
+def image(board, program, target=None):
+    """The file that `cargo build` makes, for another target than the board's own if one is named."""
+    target = target or triple(board)
+    ending = ".wasm" if target.startswith("wasm") else ""
+    return str(FIRMWARE / "target" / target / "release" / (program + ending))
 
 
 def llvm(tool, *arguments):

@@ -68,11 +68,15 @@ def disassemble(path):
     functions, current = {}, None
     for line in llvm("objdump", "-d", "--no-show-raw-insn", "-C", "--mcpu=cortex-m55", path).splitlines():
         if head := FUNCTION.match(line):
+            ended = False
             start = int(head[1], 16)
             current = functions[start] = Function(HASH.sub("", head[2]))
         elif (found := INSTRUCTION.match(line)) and current:
             _, mnemonic, operands = found.groups()
             operands = operands.split(" @ ")[0].strip()
+            if ended and mnemonic.startswith("bmi"):
+                continue  # what the linker fills gaps between functions with
+            ended = mnemonic in ("b", "b.n", "b.w", "bx") or mnemonic.startswith(("pop", "ldm")) and "pc" in operands
             current.frame += arm(current, mnemonic, operands)
             if is_branch(mnemonic) and (to := TARGET.search(operands)):
                 current.targets.add(int(to[1], 16))
