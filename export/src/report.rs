@@ -72,11 +72,13 @@ pub fn board(firmware: &Path, board: &str, policy: &Path, episodes: &Path) -> Re
     let cost = run.status.success().then(|| parse(board, &said)).flatten();
     cost.ok_or_else(|| {
         let errors = String::from_utf8_lossy(&run.stderr).into_owned();
-        let last = said.lines().chain(errors.lines()).rfind(|line| !line.trim().is_empty());
+        let mut lines = said.lines().chain(errors.lines()).filter(|line| !line.trim().is_empty());
+        // The linker's own word comes first; the last line only says that there was an error.
+        let told = lines.clone().find(|line| line.contains("overflowed by")).or_else(|| lines.next_back());
         ExportError::Usage(format!(
             "board {board}: `replay` in {} failed: {}",
             firmware.display(),
-            last.unwrap_or("it said nothing")
+            told.map_or("it said nothing", str::trim)
         ))
     })
 }
