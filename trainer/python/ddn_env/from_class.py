@@ -7,7 +7,7 @@ won. Optional: `agents` (names), `state()` [S], `available()` [N][A], `alive()` 
 `load(bytes)` observations, `close()`.
 """
 
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
@@ -26,18 +26,18 @@ class ClassAdapter(Adapter):
         obs_dim = _count(env, "obs_dim")
         actions = _action_names(env)
         self.state_of = _state_method(env, options)
-        self.available_of = getattr(env, "available", None)
-        self.alive_of = getattr(env, "alive", None)
+        self.available_of = _method(env, "available")
+        self.alive_of = _method(env, "alive")
         self.how = options.reward
         self.obs_shape = (agents, obs_dim)
         self.spec = Spec(
-            agents=[str(agent) for agent in getattr(env, "agents", ())] or [f"agent_{i}" for i in range(agents)],
+            agents=_names(env, "agents") or [f"agent_{i}" for i in range(agents)],
             actions=actions,
             obs_dim=obs_dim,
             state_dim=_count(env, "state_dim") if self.state_of else agents * obs_dim,
             episode_limit=episode_limit(options, getattr(env, "episode_limit", 0)),
             seeded=True,
-            saves=hasattr(env, "save") and hasattr(env, "load"),
+            saves=_method(env, "save") is not None and _method(env, "load") is not None,
             versions=versions(name),
         )
         if len(self.spec.agents) != agents:
@@ -64,11 +64,13 @@ class ClassAdapter(Adapter):
         self._write(obs, out)
 
     def render(self) -> str:
-        return str(self.env.render()) if hasattr(self.env, "render") else ""
+        render = _method(self.env, "render")
+        return str(render()) if render else ""
 
     def close(self) -> None:
-        if hasattr(self.env, "close"):
-            self.env.close()
+        close = _method(self.env, "close")
+        if close:
+            close()
 
     def _write(self, obs: object, out: Out) -> None:
         """Copies observations and what else there is to know of the present frame."""
@@ -114,19 +116,35 @@ def _count(env: object, name: str) -> int:
     return int(value)
 
 
+def _method(env: object, name: str) -> Optional[Callable]:
+    """A method that the class may have; an attribute of that name which is no method is its own affair."""
+    found = getattr(env, name, None)
+    return found if callable(found) else None
+
+
+def _names(env: object, attribute: str) -> List[str]:
+    """An attribute that is a list of names; empty if it is anything else."""
+    names = getattr(env, attribute, None)
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+        return list(names)
+    return []
+
+
 def _action_names(env: object) -> List[str]:
-    names = getattr(env, "actions", None)
-    if isinstance(names, (list, tuple)) and names:
-        return [str(name) for name in names]
-    return [f"action {i}" for i in range(_count(env, "n_actions"))]
+    names = _names(env, "actions")
+    if not names:
+        return [f"action {i}" for i in range(_count(env, "n_actions"))]
+    if getattr(env, "n_actions", len(names)) != len(names):
+        raise ContractError(f"`actions` has {len(names)} names, `n_actions` is {env.n_actions}")
+    return names
 
 
-def _state_method(env: object, options: Options) -> Optional[object]:
+def _state_method(env: object, options: Options) -> Optional[Callable]:
     """The method that gives the state; None to join the observations."""
     if options.state == "concat":
         return None
-    state = getattr(env, "state", None)
-    if not callable(state):
+    state = _method(env, "state")
+    if state is None:
         raise ConfigError("state", f"class {type(env).__name__} has no state(); set state = \"concat\"")
     return state
 

@@ -47,18 +47,20 @@ def load_object(path: str) -> object:
     parts = path.split(".")
     if len(parts) < 2 or not all(parts):
         raise ConfigError("env", f"'{path}' is not of the form MODULE.NAME")
-    found, used = load_module(parts[0]), 1
+    found, prefix = load_module(parts[0]), parts[0]
     for part in parts[1:]:
-        prefix = ".".join(parts[:used])
-        if hasattr(found, part):
+        path = f"{prefix}.{part}"
+        if part in getattr(found, "__dict__", {}):
             found = getattr(found, part)
+        elif hasattr(found, "__path__") and importlib.util.find_spec(path) is not None:
+            found = load_module(path)
         elif isinstance(found, dict) and part in found:
             found = found[part]
-        elif hasattr(found, "__path__") and _is_module(f"{prefix}.{part}"):
-            found = load_module(f"{prefix}.{part}")
+        elif hasattr(found, part):
+            found = getattr(found, part)
         else:
             raise ConfigError("env", f"'{prefix}' has no '{part}'")
-        used += 1
+        prefix = path
     return found
 
 
@@ -71,10 +73,6 @@ def versions(module: str) -> Dict[str, str]:
             if version:
                 found[name] = version
     return found
-
-
-def _is_module(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
 
 
 def _version(package: str) -> str:

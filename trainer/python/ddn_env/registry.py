@@ -2,9 +2,15 @@
 
 from .adapter import Adapter, ConfigError, Options
 from .from_class import ClassAdapter
+from .from_gym import GymAdapter
+from .from_pettingzoo import PettingZooAdapter
+from .from_smac import SmacAdapter
 
 ADAPTERS = {
     "class": ClassAdapter,
+    "gym": GymAdapter,
+    "pettingzoo": PettingZooAdapter,
+    "smac": SmacAdapter,
 }
 
 
