@@ -12,7 +12,7 @@ from typing import Callable, List, Optional, Tuple
 import numpy as np
 
 from .adapter import Adapter, ConfigError, ContractError, Options, Out, Spec, StepResult
-from .imports import load_object, versions
+from .imports import construct, load_object, versions
 from .limits import episode_limit
 from .rewards import team_reward
 
@@ -21,7 +21,7 @@ class ClassAdapter(Adapter):
     """Wraps one instance of the class; `options.args` go to its constructor."""
 
     def __init__(self, name: str, options: Options, index: int) -> None:
-        self.env = env = load_object(name)(**options.args)
+        self.env = env = construct(load_object(name), options.args)
         agents = _count(env, "n_agents")
         obs_dim = _count(env, "obs_dim")
         actions = _action_names(env)

@@ -6,12 +6,13 @@
 
 import importlib.util
 import inspect
+from functools import partial
 from typing import List, Tuple
 
 import numpy as np
 
 from .adapter import Adapter, ConfigError, ContractError, Options, Out, Spec, StepResult
-from .imports import load_module, versions
+from .imports import construct, load_module, versions
 from .limits import episode_limit, own_limit
 from .outcome import won
 from .rewards import PER_AGENT, team_reward
@@ -131,7 +132,7 @@ def _make(ident: str, args: dict) -> object:
         if "disable_env_checker" in inspect.signature(library.make).parameters:
             extra.setdefault("disable_env_checker", True)
         try:
-            return library.make(ident, **extra)
+            return construct(partial(library.make, ident), extra)
         except library.error.UnregisteredEnv as error:
             refusals.append(f"{name}: {error}")
     advice = "if importing a module registers it, write gym:MODULE:ID"

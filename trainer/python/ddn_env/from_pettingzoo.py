@@ -5,12 +5,12 @@ MODULE has a `parallel_env` (as `mpe2.simple_spread_v3` has), or only an `env`, 
 observation is 0, only its action 0 is available, and that is not passed on.
 """
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 import numpy as np
 
 from .adapter import Adapter, ConfigError, ContractError, Options, Out, Spec, StepResult
-from .imports import load_module, load_object, versions
+from .imports import construct, load_module, load_object, versions
 from .limits import episode_limit, own_limit
 from .outcome import won
 from .rewards import PER_AGENT
@@ -40,6 +40,7 @@ class PettingZooAdapter(Adapter):
 
         self.everyone = list(range(self.count))
         self.living = self.everyone
+        self.gone: Set[str] = set()  # who has ended in this episode; nobody comes back
         self.joined = options.state == "concat"
         self.spec = Spec(
             agents=[str(agent) for agent in self.names],
@@ -55,6 +56,7 @@ class PettingZooAdapter(Adapter):
     def start(self, seed: int, out: Out) -> None:
         obs, infos = self.env.reset(seed=seed)
         agents = self.env.agents
+        self.gone.clear()
         self.living = [slot for slot in self.everyone if self.names[slot] in agents]
         self._write(obs, infos, self.living, out)
         self._write_state(out)
@@ -74,8 +76,8 @@ class PettingZooAdapter(Adapter):
 
         agents = self.env.agents
         if len(agents) != len(before) or any(terminations.values()) or any(truncations.values()):
-            done = {name for name in names if terminations.get(name) or truncations.get(name)}
-            self.living = [s for s in self.everyone if names[s] in agents and names[s] not in done]
+            self.gone.update(name for name in names if terminations.get(name) or truncations.get(name))
+            self.living = [s for s in self.everyone if names[s] in agents and names[s] not in self.gone]
         if self.living:
             self._write(obs, infos, self.living, out)
             self._write_state(out)
@@ -146,15 +148,15 @@ def _parallel(name: str, options: Options) -> object:
     """Makes the parallel environment of the module, or of the class, `name`."""
     module = load_object(name) if "." in name else load_module(name)
     if callable(module):
-        made = module(**options.args)
+        made = construct(module, options.args)
         if not hasattr(made, "possible_agents"):
             raise ConfigError("env", f"'{name}' is no parallel environment of PettingZoo")
         return made
     if hasattr(module, "parallel_env"):
-        return module.parallel_env(**options.args)
+        return construct(module.parallel_env, options.args)
     if not hasattr(module, "env"):
         raise ConfigError("env", f"module '{name}' has neither `parallel_env` nor `env`")
-    turns = module.env(**options.args)
+    turns = construct(module.env, options.args)
     if not getattr(turns, "metadata", {}).get("is_parallelizable", False):
         raise ConfigError("env", f"'{name}' is played in turns, and does not say that it can be played in parallel")
     return load_module("pettingzoo.utils.conversions").aec_to_parallel(turns)

@@ -11,7 +11,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from .adapter import Adapter, ConfigError, ContractError, Options, Out, Spec, StepResult
-from .imports import load_object, versions
+from .imports import construct, load_object, versions
 from .limits import episode_limit, own_limit
 from .outcome import won
 from .rewards import team_reward
@@ -28,7 +28,7 @@ class SmacAdapter(Adapter):
         args = dict(options.args)
         if isinstance(args.get("seed"), int):
             args["seed"] += index
-        outer = load_object(name)(**args)
+        outer = construct(load_object(name), args)
         self.env = env = outer if hasattr(outer, "get_state") else getattr(outer, "unwrapped", outer)
         sizes = _sizes(env)
         self.count, actions, obs_dim, state_dim = (sizes[name] for name in _SIZES)

@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
-from typing import Dict
+from typing import Callable, Dict
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def load_module(name: str) -> object:
         missing = error.name or top
         package = missing.partition(".")[0]
         if missing == package or package not in sys.modules:
-            hint = f"pip install {_PACKAGES.get(package, package)} (Python is {sys.executable})"
+            hint = f"pip install {_PACKAGES.get(package, package)} for {sys.executable}, or add its folder to PYTHONPATH"
         else:
             hint = f"package '{package}' {_version(package)} has no such part"
         raise ConfigError("env", f"cannot import '{name}': no module '{missing}'; {hint}") from error
@@ -62,6 +62,16 @@ def load_object(path: str) -> object:
             raise ConfigError("env", f"'{prefix}' has no '{part}'")
         prefix = path
     return found
+
+
+def construct(maker: Callable, args: Dict[str, object]) -> object:
+    """Calls the environment's constructor. ConfigError("args") where the arguments do not fit it."""
+    try:
+        return maker(**args)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ConfigError("args", str(error)) from error
 
 
 def versions(module: str) -> Dict[str, str]:

@@ -33,9 +33,10 @@ def flattener(space: object) -> Tuple[int, Write]:
     if what in ("Box", "MultiBinary"):
         return _numbers(tuple(int(n) for n in space.shape))
     if what == "Discrete":
-        return _one_hot([int(space.n)], int(getattr(space, "start", 0)))
+        return _one_hot([int(space.n)], np.asarray(getattr(space, "start", 0)))
     if what == "MultiDiscrete":
-        return _one_hot([int(n) for n in np.asarray(space.nvec).reshape(-1)], getattr(space, "start", 0))
+        sizes = np.asarray(space.nvec).reshape(-1)
+        return _one_hot([int(n) for n in sizes], np.asarray(getattr(space, "start", 0)).reshape(-1))
     if what == "Dict":
         return _joined(list(space.spaces.items()))
     if what == "Tuple":
@@ -93,7 +94,7 @@ def _numbers(shape: Tuple[int, ...]) -> Tuple[int, Write]:
     return size, write
 
 
-def _one_hot(sizes: List[int], start: object) -> Tuple[int, Write]:
+def _one_hot(sizes: List[int], start: np.ndarray) -> Tuple[int, Write]:
     ends = np.cumsum(sizes)
     offsets = ends - sizes - start
 

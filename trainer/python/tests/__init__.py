@@ -1,0 +1,1 @@
+"""Tests of the adapters: `python -m unittest discover` in the folder above."""
