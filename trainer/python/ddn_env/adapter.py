@@ -1,6 +1,6 @@
 """What the worker asks of an environment: one interface for every kind of environment.
 
-Shapes: N agents, O values in the widest agent's observation, S values of state, A actions of the agent with most actions.
+Shapes: N agents, O values in the widest agent's observation, S values of state, A actions of the agent with most.
 """
 
 import struct
@@ -108,7 +108,7 @@ class Adapter:
         return _SAVED.pack(_MAGIC, self.steps) + self.pack()
 
     def load(self, saved: bytes, out: Out) -> None:
-        """Goes back to what `save` gave, of any environment of this kind. ValueError for bytes that are not from there."""
+        """Goes back to what `save` gave, of any environment of this kind. ValueError for bytes from elsewhere."""
         if not self.spec.saves:
             raise NotImplementedError("this environment cannot be saved")
         if len(saved) < _SAVED.size:

@@ -145,7 +145,7 @@ def _state_method(env: object, options: Options) -> Optional[Callable]:
         return None
     state = _method(env, "state")
     if state is None:
-        raise ConfigError("state", f"class {type(env).__name__} has no state(); set state = \"concat\"")
+        raise ConfigError("state", f'class {type(env).__name__} has no state(); set state = "concat"')
     return state
 
 

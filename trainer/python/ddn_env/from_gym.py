@@ -164,7 +164,7 @@ def _state_method(env: object) -> object:
         method = getattr(env.unwrapped, name, None)
         if callable(method):
             return method
-    raise ConfigError("state", "this environment has no state of its own; set state = \"concat\"")
+    raise ConfigError("state", 'this environment has no state of its own; set state = "concat"')
 
 
 def _ends(terminated: object, truncated: object) -> Tuple[bool, bool]:

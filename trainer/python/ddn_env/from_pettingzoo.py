@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Set
 
 import numpy as np
 
-from .adapter import Adapter, ConfigError, ContractError, Options, Out, Spec, StepResult
+from .adapter import Adapter, ConfigError, Options, Out, Spec, StepResult
 from .imports import construct, load_module, load_object, versions
 from .limits import episode_limit, own_limit
 from .outcome import won
@@ -168,11 +168,11 @@ def _has_mask(space: object) -> bool:
 
 def _state_size(env: object) -> int:
     """How many values `env.state()` has, found by resetting once."""
+    env.reset(seed=0)
     try:
-        env.reset(seed=0)
         return int(np.size(env.state()))
     except (AttributeError, NotImplementedError):
-        raise ConfigError("state", "this environment has no state of its own; set state = \"concat\"") from None
+        raise ConfigError("state", 'this environment has no state of its own; set state = "concat"') from None
 
 
 def _won(infos: Dict) -> Optional[bool]:

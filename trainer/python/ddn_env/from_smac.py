@@ -1,7 +1,7 @@
 """`smac:MODULE.CLASS`: environments with the methods of SMAC's `MultiAgentEnv`, as PyMARL and its relatives use them.
 
-`smac:smac.env.StarCraft2Env`; SMACv2's and EPyMARL's alike. The class may be any function that makes one, and a key of a
-dictionary: `smac:pymarlzooplus.envs.REGISTRY.gymma`, or `smac:gymnasium.make` with
+`smac:smac.env.StarCraft2Env`; SMACv2's and EPyMARL's alike. The class may be any function that makes one, and a key of
+a dictionary: `smac:pymarlzooplus.envs.REGISTRY.gymma`, or `smac:gymnasium.make` with
 `args = { id = "smaclite:smaclite/2s3z-v0" }`. Action 0 is "no-op": an agent with nothing else to do is dead.
 """
 

@@ -17,8 +17,6 @@ _PACKAGES = {
     "smac": "git+https://github.com/oxwhirl/smac.git",
     "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
-    "pysc2": "git+https://github.com/oxwhirl/smac.git",
-    "ma_gym": "ma-gym",
 }
 
 
@@ -31,7 +29,8 @@ def load_module(name: str) -> object:
         missing = error.name or top
         package = missing.partition(".")[0]
         if missing == package or package not in sys.modules:
-            hint = f"pip install {_PACKAGES.get(package, package)} for {sys.executable}, or add its folder to PYTHONPATH"
+            install = _PACKAGES.get(package, package)
+            hint = f"pip install {install} for {sys.executable}, or add its folder to PYTHONPATH"
         else:
             hint = f"package '{package}' {_version(package)} has no such part"
         raise ConfigError("env", f"cannot import '{name}': no module '{missing}'; {hint}") from error
@@ -75,7 +74,7 @@ def construct(maker: Callable, args: Dict[str, object]) -> object:
 
 
 def versions(module: str) -> Dict[str, str]:
-    """Versions of Python, numpy, the package of `module`, and of the libraries of environments that it brought along."""
+    """Versions of Python, numpy, the package of `module`, and the libraries of environments that it brought along."""
     found = {"python": platform.python_version(), "numpy": np.__version__}
     for name in (module.partition(".")[0], "pettingzoo", "gymnasium", "gym"):
         if name in sys.modules:

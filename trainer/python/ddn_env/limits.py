@@ -1,5 +1,6 @@
 """How long an episode may be."""
 
+from numbers import Real
 from typing import Optional
 
 from .adapter import ConfigError, Options
@@ -11,7 +12,7 @@ _NAMES = ("max_cycles", "max_steps", "_max_episode_steps", "max_episode_steps", 
 def episode_limit(options: Options, own: Optional[object]) -> int:
     """The configured limit, else the environment's own. ConfigError("episode_limit") if neither is known."""
     limit = options.episode_limit or own
-    if not isinstance(limit, (int, float)) or not 1 <= limit < 2**31:
+    if not _is_limit(limit):
         raise ConfigError("episode_limit", "the environment does not say how long an episode may be; set it")
     return int(limit)
 
@@ -24,6 +25,10 @@ def own_limit(env: object, options: Options) -> int:
     found.append(getattr(spec, "max_episode_steps", None))
     found += [getattr(inner, name, None) for name in _NAMES]
     for value in found:
-        if isinstance(value, (int, float)) and value >= 1:
+        if _is_limit(value):
             return int(value)
     return 0
+
+
+def _is_limit(value: object) -> bool:
+    return isinstance(value, Real) and 1 <= value < 2**31

@@ -26,9 +26,9 @@ def open_env(options: Options, index: int) -> Adapter:
     if kind not in ADAPTERS:
         raise ConfigError("env", f"no adapter '{kind}'; there are: {known}")
     if options.state not in ("env", "concat"):
-        raise ConfigError("state", f"'{options.state}' is neither \"env\" nor \"concat\"")
+        raise ConfigError("state", f'\'{options.state}\' is neither "env" nor "concat"')
     if options.reward not in ("team", "sum", "mean"):
-        raise ConfigError("reward", f"'{options.reward}' is none of \"team\", \"sum\", \"mean\"")
+        raise ConfigError("reward", f'\'{options.reward}\' is none of "team", "sum", "mean"')
     if options.episode_limit < 0:
         raise ConfigError("episode_limit", "must not be below 0")
     if options.discretise < 0:

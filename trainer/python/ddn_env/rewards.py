@@ -4,7 +4,7 @@ import numpy as np
 
 from .adapter import ConfigError, ContractError
 
-PER_AGENT = "this environment rewards each agent by itself; set reward = \"sum\" or \"mean\""
+PER_AGENT = 'this environment rewards each agent by itself; set reward = "sum" or "mean"'
 
 
 def team_reward(reward: object, how: str, agents: int) -> float:

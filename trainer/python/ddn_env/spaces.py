@@ -28,7 +28,7 @@ def kind(space: object) -> str:
 
 
 def flattener(space: object) -> Tuple[int, Write]:
-    """How many values an observation has, and how to write it. ConfigError("env") for a space that is no fixed numbers."""
+    """How many values an observation has, and how to write it. ConfigError("env") for spaces without a fixed size."""
     what = kind(space)
     if what in ("Box", "MultiBinary"):
         return _numbers(tuple(int(n) for n in space.shape))
@@ -99,8 +99,9 @@ def _one_hot(sizes: List[int], start: np.ndarray) -> Tuple[int, Write]:
     offsets = ends - sizes - start
 
     def write(row: np.ndarray, value: object) -> None:
-        places = np.asarray(value).reshape(-1) + offsets
-        if places.shape != ends.shape or not np.all((ends - sizes <= places) & (places < ends)):
+        picks = np.asarray(value).reshape(-1)
+        places = picks + offsets if picks.shape == ends.shape else ends
+        if not np.all((ends - sizes <= places) & (places < ends)):
             raise ValueError(f"observation {value} is outside of its space")
         row[:] = 0.0
         row[places] = 1.0

@@ -28,7 +28,7 @@ def copied(out: Out) -> List[list]:
 
 
 def episode(adapter: Adapter, seed: int, dirt: float = 7.0) -> List[Tuple[tuple, List[list]]]:
-    """Plays to the end with available actions that the seed decides; results and frames, the first frame's result is ()."""
+    """Plays to the end, with available actions that the seed decides: results and frames, first with the result ()."""
     out = frame(adapter.spec, dirt)
     choose = np.random.RandomState(seed)
     adapter.reset(seed, out)

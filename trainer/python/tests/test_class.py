@@ -165,9 +165,10 @@ class ClassTest(unittest.TestCase):
         module("lacking", Nothing=type("Nothing", (), {}))
         with self.assertRaisesRegex(ContractError, "attribute `n_agents` must be a number above 0, it is None"):
             opened("class:lacking.Nothing")
-        module("endless", Endless=type("Endless", (Plain,), {"episode_limit": None}))
-        with self.assertRaisesRegex(ConfigError, "^episode_limit: "):
-            opened("class:endless.Endless", state="concat")
+        for limit in (None, 0, float("inf"), "10"):
+            module("endless", Endless=type("Endless", (Plain,), {"episode_limit": limit}))
+            with self.assertRaisesRegex(ConfigError, "^episode_limit: "):
+                opened("class:endless.Endless", state="concat")
         with self.assertRaisesRegex(ContractError, "step\\(\\) gave 2 things"):
             episode(opened("class:own.Plain", state="concat", args={"result": (1, 2)}), 0)
 

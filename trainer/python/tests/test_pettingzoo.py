@@ -124,7 +124,8 @@ class PettingZooTest(unittest.TestCase):
             self.assertEqual([f[3] for _, f in seen], [[1, 1, 1], [1, 1, 1], [1, 0, 1]] + [[1, 0, 0]] * 4)
             self.assertEqual(seen[2][1][0], [[2, 1], [0, 0], [2, 3]])
             self.assertEqual(seen[2][1][2], [[1, 1, 1], [1, 0, 0], [1, 1, 1]])
-            self.assertEqual([sorted(asked) for asked in adapter.env.asked[:4]], [["a", "b", "c"]] * 2 + [["a", "c"], ["a"]])
+            asked = [sorted(actions) for actions in adapter.env.asked[:4]]
+            self.assertEqual(asked, [["a", "b", "c"]] * 2 + [["a", "c"], ["a"]])
             if tidy:
                 self.assertEqual([r[0] for r, _ in seen[1:]], [3.0, 3.0, 2.0, 1.0, 1.0, 1.0])
 

@@ -118,7 +118,8 @@ class SmacTest(unittest.TestCase):
         cut = opened("smac:fake_smac.Battle", args={"won": False, "info": {"episode_limit": True}})
         self.assertEqual(episode(cut, 0)[-1][0], (1.5, False, True, False))
         shorter = opened("smac:fake_smac.Battle", episode_limit=2)
-        self.assertEqual([r for r, _ in episode(shorter, 0)[1:]], [(1.5, False, False, None), (1.5, False, True, False)])
+        results = [r for r, _ in episode(shorter, 0)[1:]]
+        self.assertEqual(results, [(1.5, False, False, None), (1.5, False, True, False)])
 
     def test_the_newer_step(self):
         adapter = opened("smac:fake_smac.New")
@@ -149,7 +150,8 @@ class SmacTest(unittest.TestCase):
 
     def test_slips_name_the_agent(self):
         adapter = opened("smac:fake_smac.Battle", args={"width": 7})
-        with self.assertRaisesRegex(ContractError, "agent 'agent_0' \\(0\\): available actions have 7 values, promised were 8"):
+        slip = "agent 'agent_0' \\(0\\): available actions have 7 values, promised were 8"
+        with self.assertRaisesRegex(ContractError, slip):
             adapter.reset(0, frame(adapter.spec))
         with self.assertRaisesRegex(ConfigError, "does not say its `n_agents`"):
             opened("smac:builtins.object")
