@@ -5,6 +5,7 @@
 #   bash tests/python.sh bench        torch, numpy                 (trainer/bench/pytorch_learner.py)
 #   bash tests/python.sh onnx         onnx, onnxruntime, numpy
 #   bash tests/python.sh tensorboard  tensorboard
+#   bash tests/python.sh bridge       numpy, mpe2, pettingzoo, lbforaging, rware (tests/bridge, trainer/python/tests)
 #   bash tests/python.sh smax         jax, jaxmarl                 (trainer/bench/smax_steps.py)
 #
 # Several groups may be named at once. Standard output carries the path and nothing else, so it can be used as
@@ -28,13 +29,14 @@ torch_needs="filelock==4.2.11 fsspec==2026.9.0 jinja2==3.1.6 markupsafe==3.0.4 m
 torch_cuda="nvidia-cuda-runtime==13.2.75 nvidia-cuda-cupti==13.2.75"
 onnx="onnx==1.23.2 onnxruntime==1.32.0"
 tensorboard="tensorboard==2.21.0"
+bridge="gymnasium==1.4.0 lbforaging==2.0.0 mpe2==1.1.1 pettingzoo==1.27.0 rware==2.0.0"
 smax="jax==0.10.2 jaxlib==0.10.2 jaxmarl==0.2.0"
 
-[ $# -gt 0 ] || fail "name a group: oracles, bench, onnx, tensorboard or smax"
+[ $# -gt 0 ] || fail "name a group: oracles, bench, onnx, tensorboard, bridge or smax"
 for group in "$@"; do
     case $group in
-        oracles | bench | onnx | tensorboard | smax) ;;
-        *) fail "unknown group '$group'; the groups are oracles, bench, onnx, tensorboard and smax" ;;
+        oracles | bench | onnx | tensorboard | bridge | smax) ;;
+        *) fail "unknown group '$group'; the groups are oracles, bench, onnx, tensorboard, bridge and smax" ;;
     esac
 done
 
@@ -127,6 +129,7 @@ for group in "$@"; do
         bench) install $numpy && install_torch ;;
         onnx) install $numpy $onnx ;;
         tensorboard) install $tensorboard ;;
+        bridge) install $numpy $bridge ;;
         smax) install $smax ;;
     esac
 done

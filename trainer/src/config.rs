@@ -262,6 +262,11 @@ impl ExperimentConfig {
         let mut given = self.clone();
         given.threads = saved.threads;
         given.checkpoint.keep = saved.checkpoint.keep;
+        for key in env::registry::free(&saved.env) {
+            if let (Some(given), Some(saved)) = (given.env.get_mut(*key), saved.env.get(*key)) {
+                given.clone_from(saved);
+            }
+        }
         if given == *saved {
             return Ok(());
         }

@@ -49,6 +49,19 @@ pub enum EnvError {
         /// Why.
         reason: String,
     },
+    /// The process of the environment failed while an episode was played; that episode is lost,
+    /// the next reset starts the process again.
+    #[error("the environment failed, its episode is lost: {reason}")]
+    Lost {
+        /// What happened.
+        reason: String,
+    },
+    /// The environment cannot be started, or failed too often.
+    #[error("the environment is gone: {reason}")]
+    Gone {
+        /// What happened.
+        reason: String,
+    },
     /// The environment broke the contract of [`crate::env::Env`].
     #[error("the environment breaks its contract: {0}")]
     Contract(String),

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::env::{End, Env, EnvSpec, Frame};
-use crate::error::{During, LearnError};
+use crate::error::{During, EnvError, LearnError};
 use crate::learner::agent::Span;
 use crate::learner::scheme::Scheme;
 use crate::learner::td::greedy_rows;
@@ -53,8 +53,10 @@ pub enum Player<'a> {
 
 /// Plays the episodes of `plan` on `envs`, in waves of as many as there are environments.
 ///
+/// An episode that an environment loses is played again from another seed.
+///
 /// # Errors
-/// If an environment or a network fails.
+/// If an environment is gone or breaks its contract, or a network fails.
 pub fn play(
     player: Player<'_>,
     envs: &mut [Box<dyn Env>],
@@ -64,31 +66,74 @@ pub fn play(
     while played.len() < plan.count {
         let wave = envs.len().min(plan.count - played.len());
         let first = plan.first + played.len() as u64;
-        played.extend(play_wave(player, &mut envs[..wave], &Plan { first, count: wave, ..*plan })?);
+        played.extend(play_all(player, &mut envs[..wave], &Plan { first, count: wave, ..*plan })?);
     }
     Ok(played)
 }
 
-struct Seat {
-    frame: Frame,
-    last: Option<Vec<usize>>,
-    rng: rand_chacha::ChaCha8Rng,
-    running: bool,
-    played: Played,
-}
-
-fn play_wave(
+/// One wave, whatever it takes.
+fn play_all(
     player: Player<'_>,
     envs: &mut [Box<dyn Env>],
     plan: &Plan<'_>,
 ) -> Result<Vec<Played>, LearnError> {
-    let Some(spec) = envs.first().map(|env| env.spec().clone()) else { return Ok(Vec::new()) };
+    let mut played: Vec<Option<Played>> = vec![None; envs.len()];
+    for again in 0_u64.. {
+        let open: Vec<usize> = (0..played.len()).filter(|&index| played[index].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let seats = envs.iter_mut().enumerate().filter(|(index, _)| open.contains(index));
+        let mut seats: Vec<_> = seats.map(|(index, env)| (plan.first + index as u64, env)).collect();
+        for (index, episode) in open.into_iter().zip(play_wave(player, &mut seats, plan, again)?) {
+            played[index] = episode;
+        }
+    }
+    Ok(played.into_iter().flatten().collect())
+}
+
+/// `None` for an episode that its environment lost, which is said and played again; other errors stay.
+fn unless_lost<T>(result: Result<T, EnvError>, purpose: &str, id: u64) -> Result<Option<T>, EnvError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(EnvError::Lost { reason }) => {
+            tracing::warn!("episode {purpose}/{id} is lost and will be played from another seed: {reason}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Seat {
+    id: u64,
+    frame: Frame,
+    last: Option<Vec<usize>>,
+    rng: rand_chacha::ChaCha8Rng,
+    running: bool,
+    lost: bool,
+    played: Played,
+}
+
+/// One episode on each of `envs`, which stand beside their episodes' indices; `again` counts how
+/// often they were tried before. `None` for those that were lost.
+fn play_wave(
+    player: Player<'_>,
+    envs: &mut [(u64, &mut Box<dyn Env>)],
+    plan: &Plan<'_>,
+    again: u64,
+) -> Result<Vec<Option<Played>>, LearnError> {
+    let Some(spec) = envs.first().map(|(_, env)| env.spec().clone()) else { return Ok(Vec::new()) };
     let (n, a) = (spec.n_agents, spec.n_actions());
     let mut seats = Vec::with_capacity(envs.len());
-    for (index, env) in envs.iter_mut().enumerate() {
-        let id = plan.first + index as u64;
+    let tries = if again == 0 { String::new() } else { format!("/again/{again}") };
+    let seed_of = |id: u64| number(plan.seed, &format!("{}/{id}{tries}", plan.purpose));
+    for (id, env) in &mut *envs {
+        env.begin_reset(seed_of(*id))?;
+    }
+    for (id, env) in &mut *envs {
+        let id = *id;
         let mut frame = spec.frame();
-        env.reset(number(plan.seed, &format!("{}/{id}", plan.purpose)), &mut frame)?;
+        let started = unless_lost(env.reset(seed_of(id), &mut frame), plan.purpose, id)?.is_some();
         let mut episode = Episode::new(&spec);
         if let Player::Network(scheme, _) = player
             && scheme.needs_teacher()
@@ -97,13 +142,14 @@ fn play_wave(
         }
         episode.push_frame(&frame);
         let played = Played { episode, won: None, q: Vec::new() };
-        let rng = stream(plan.seed, &format!("{}/explore/{id}", plan.purpose));
-        seats.push(Seat { frame, last: None, rng, running: true, played });
+        let rng = stream(plan.seed, &format!("{}/explore/{id}{tries}", plan.purpose));
+        seats.push(Seat { id, frame, last: None, rng, running: started, lost: !started, played });
     }
     let mut hidden: Option<Tensor> = None;
     while seats.iter().any(|seat| seat.running) {
         let q = utilities(player, &spec, &seats, &mut hidden).during("acting")?;
-        for (index, (seat, env)) in seats.iter_mut().zip(envs.iter_mut()).enumerate() {
+        // All begin before any is waited for: environments of several processes work side by side.
+        for (index, (seat, (_, env))) in seats.iter_mut().zip(envs.iter_mut()).enumerate() {
             if !seat.running {
                 continue;
             }
@@ -113,13 +159,20 @@ fn play_wave(
             if let Player::Scripted(policy) = player {
                 env.choose(policy, &mut seat.rng, &mut actions)?;
             }
-            let step = env.step(&actions, &mut seat.frame)?;
+            env.begin_step(&actions)?;
             if plan.record {
                 seat.played.q.extend(q.iter().map(|&q| q as f32));
             }
-            seat.played.episode.push_step(&actions, step.reward);
-            seat.played.episode.push_frame(&seat.frame);
             seat.last = Some(actions);
+        }
+        for (seat, (_, env)) in seats.iter_mut().zip(envs.iter_mut()).filter(|(seat, _)| seat.running) {
+            let Some(actions) = &seat.last else { continue };
+            let Some(step) = unless_lost(env.step(actions, &mut seat.frame), plan.purpose, seat.id)? else {
+                (seat.running, seat.lost) = (false, true);
+                continue;
+            };
+            seat.played.episode.push_step(actions, step.reward);
+            seat.played.episode.push_frame(&seat.frame);
             if let Some(end) = step.end {
                 seat.running = false;
                 seat.played.episode.terminated = end == End::Terminated;
@@ -127,7 +180,7 @@ fn play_wave(
             }
         }
     }
-    Ok(seats.into_iter().map(|seat| seat.played).collect())
+    Ok(seats.into_iter().map(|seat| (!seat.lost).then_some(seat.played)).collect())
 }
 
 /// Utilities `[seats, N, A]` at the current frames; `hidden` goes on.

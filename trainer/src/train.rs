@@ -63,7 +63,7 @@ pub fn build_scheme_as(
 /// # Errors
 /// If the environment cannot be built.
 pub fn build_envs(config: &ExperimentConfig, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
-    let envs = (0..count).map(|_| env::build(&config.env)).collect::<Result<Vec<_>, _>>()?;
+    let envs = env::build_many(&config.env, count)?;
     // The replay keeps an action in 16 bits.
     let many = envs.iter().map(|env| env.spec().n_actions()).find(|&actions| actions > 1 << 16);
     match many {
@@ -84,6 +84,8 @@ pub struct Run {
     counters: Counters,
     recorder: Recorder,
     store: Store,
+    /// Whether the user was told that the environment is slow.
+    hinted: bool,
 }
 
 impl Run {
@@ -93,7 +95,7 @@ impl Run {
     /// If the directory is in use or the config cannot be built.
     pub fn create(config: ExperimentConfig, dir: &Path) -> Result<Self, TrainError> {
         // All that can be wrong with the config, before anything is made.
-        let built = (build_scheme(&config)?, build_envs(&config, config.rollout.envs)?);
+        let built = Self::built(&config)?;
         if dir.join(CONFIG).exists() {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
@@ -102,6 +104,11 @@ impl Run {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
         Self::begin(config, built, store)
+    }
+
+    fn built(config: &ExperimentConfig) -> Result<(Box<dyn Scheme>, Vec<Box<dyn Env>>), TrainError> {
+        let envs = build_envs(config, config.rollout.envs)?;
+        Ok((build_scheme_as(config, envs[0].spec(), DType::F32)?, envs))
     }
 
     /// The first files of a run. From the config on, the directory holds a run to be resumed.
@@ -121,6 +128,7 @@ impl Run {
             scheme,
             recorder,
             store,
+            hinted: false,
         };
         run.save()?;
         Ok(run)
@@ -150,13 +158,15 @@ impl Run {
             for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
                 store.remove_file(log)?;
             }
-            let built = (build_scheme(&saved)?, build_envs(&saved, saved.rollout.envs)?);
+            let built = Self::built(&saved)?;
             return Self::begin(saved, built, store);
         };
         let state = State::read(&path)?;
         saved.must_be(&state.config)?;
+        // What may differ is as the user wants it now.
+        let state = State { config: saved, ..state };
         let envs = state.envs(state.config.rollout.envs)?;
-        let mut scheme = build_scheme(&state.config)?;
+        let mut scheme = build_scheme_as(&state.config, &state.spec, DType::F32)?;
         state.restore(&mut *scheme)?;
         // A second phase may need more room than the first.
         let more = state.counters.second_phase.and(scheme.second_phase());
@@ -165,15 +175,25 @@ impl Run {
         state.replay.into_iter().for_each(|episode| replay.push(episode));
         let recorder = Recorder::resume(dir, &state.counters.positions)?;
         let State { config, spec, counters, .. } = state;
-        Ok(Self { config, spec, envs, scheme, replay, counters, recorder, store })
+        Ok(Self { config, spec, envs, scheme, replay, counters, recorder, store, hinted: false })
     }
 
     /// Trains until all steps are made or a signal comes.
     ///
     /// # Errors
     /// If an environment fails, learning diverges, or a file cannot be written; the last
-    /// checkpoint is intact then.
+    /// checkpoint is intact then, and where the environment is gone, it is one of this moment.
     pub fn train(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
+        let outcome = self.run(signals, progress);
+        // Between two tests all counters are whole; one of a second phase is made anew as a whole.
+        let whole = self.counters.second_phase.is_none_or(|start| start.update == self.counters.update);
+        if whole && let Err(TrainError::Learn(LearnError::Env(EnvError::Gone { .. }))) = outcome {
+            self.save()?;
+        }
+        outcome
+    }
+
+    fn run(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
         progress.start(self.counters.t_env, self.config.t_max);
         let began = (Instant::now(), self.counters.t_env);
         // A run that was stopped between two updates goes on with those that are due.
@@ -279,7 +299,7 @@ impl Run {
     /// Greedy tests of every network, and one record.
     fn test(&mut self, progress: &Progress, began: (Instant, u64)) -> Result<(), TrainError> {
         let (seed, episodes) = (self.config.seed, self.config.eval.episodes);
-        let mut values = self.take_means();
+        let mut values = self.means();
         values.insert("epsilon".into(), self.config.rollout.epsilon(self.counters.t_env));
         let mut shipped = f64::NEG_INFINITY;
         for network in self.scheme.networks() {
@@ -294,8 +314,14 @@ impl Run {
         let Counters { t_env, episode, update, .. } = self.counters;
         let seconds = began.0.elapsed().as_secs_f64();
         let steps_per_s = (t_env - began.1) as f64 / seconds.max(1e-9);
-        let timing =
+        let mut timing =
             BTreeMap::from([("seconds".to_owned(), seconds), ("steps_per_s".to_owned(), steps_per_s)]);
+        // The busiest process of an environment that has some.
+        if let Some(waiting) = self.envs.iter().filter_map(|env| env.spent()).map(|spent| spent.waiting).max() {
+            timing.insert("env_seconds".into(), waiting.as_secs_f64());
+            self.hint(waiting.as_secs_f64() / seconds.max(1e-9), progress);
+        }
+        self.counters.means.clear();
         self.recorder.write_timing(&Record { t_env, episode, update, values: timing })?;
         let record = Record { t_env, episode, update, values };
         self.recorder.write(&record)?;
@@ -311,6 +337,17 @@ impl Run {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Says once, as soon as something is learned, that the environment holds the learner up.
+    fn hint(&mut self, share: f64, progress: &Progress) {
+        if share > 0.5 && self.counters.update > 0 && !std::mem::replace(&mut self.hinted, true) {
+            progress.note(&format!(
+                "hint: {:.0} % of the time goes into the environment; a lower env.envs_per_worker makes more \
+                 processes, which helps as long as there are cores",
+                100.0 * share
+            ));
+        }
     }
 
     /// A checkpoint of this moment.
@@ -334,9 +371,8 @@ impl Run {
         *count += 1;
     }
 
-    fn take_means(&mut self) -> BTreeMap<String, f64> {
-        let means = std::mem::take(&mut self.counters.means);
-        means.into_iter().map(|(name, sum)| (name, mean(sum))).collect()
+    fn means(&self) -> BTreeMap<String, f64> {
+        self.counters.means.iter().map(|(name, &sum)| (name.clone(), mean(sum))).collect()
     }
 
     /// The networks as they are now.

@@ -117,6 +117,9 @@ enum Command {
         /// How many episodes of random play.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         episodes: u32,
+        /// Then step so many side by side, and say how fast.
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        envs: Option<u32>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -213,8 +216,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
             list::list(json);
             None
         }
-        Command::CheckEnv { env, seed, episodes, json } => {
-            list::check(&env, seed, episodes as usize, json)?;
+        Command::CheckEnv { env, seed, episodes, envs, json } => {
+            list::check(&env, (seed, episodes as usize), envs.map(|envs| envs as usize), json)?;
             None
         }
         Command::Bench { config, set, updates, mixers: true, json, .. } => {

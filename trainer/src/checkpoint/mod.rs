@@ -8,12 +8,14 @@ use std::path::Path;
 
 pub use state::{Counters, SecondPhaseStart, State};
 
+use candle_core::DType;
+
 use crate::config::ExperimentConfig;
 use crate::env::{Env, EnvSpec};
 use crate::error::{CheckpointError, TrainError};
 use crate::learner::scheme::Scheme;
 use crate::nn::params::Values;
-use crate::train::build_scheme;
+use crate::train::build_scheme_as;
 
 /// A checkpoint that was read, for whoever wants to play or freeze what was learned.
 pub struct Checkpoint {
@@ -71,9 +73,7 @@ impl Checkpoint {
     /// # Errors
     /// If the values do not fit the networks.
     pub fn scheme_built(&self) -> Result<Box<dyn Scheme>, TrainError> {
-        // An environment that has changed explains itself better than weights that do not fit.
-        self.state.envs(1)?;
-        let mut scheme = build_scheme(self.config())?;
+        let mut scheme = build_scheme_as(self.config(), &self.state.spec, DType::F32)?;
         self.state.restore(&mut *scheme)?;
         Ok(scheme)
     }
@@ -86,7 +86,8 @@ impl Checkpoint {
     pub fn second_phase(&self) -> Result<Option<(u64, u64)>, TrainError> {
         let counters = self.counters();
         let made = counters.second_phase.map_or(0, |start| counters.update - start.update);
-        Ok(build_scheme(self.config())?.second_phase().map(|phase| (made, phase.updates)))
+        let scheme = build_scheme_as(self.config(), &self.state.spec, DType::F32)?;
+        Ok(scheme.second_phase().map(|phase| (made, phase.updates)))
     }
 
     /// `count` environments of the experiment.

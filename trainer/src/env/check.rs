@@ -86,8 +86,11 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
     let mut ends_at_limit = Vec::new();
     for episode in 0..report.episodes {
         let trace = check.play(episode)?;
-        check.replay(&trace)?;
-        report.saves |= check.restore(&trace)?;
+        // Where the seed does not decide, nothing can be repeated.
+        if check.env.seeded() {
+            check.replay(&trace)?;
+            report.saves |= check.restore(&trace)?;
+        }
         let length = trace.moments.len();
         time += trace.time;
         report.steps += length;
@@ -101,6 +104,13 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
         check.hint(
             "episodes that reach the limit are sometimes Terminated, sometimes Truncated; right \
              only if the task can be over at that very step"
+                .into(),
+        );
+    }
+    if !check.env.seeded() {
+        check.hint(
+            "reset takes no seed: episodes cannot be repeated, so a run that is resumed goes on with \
+             other episodes than one that was never stopped"
                 .into(),
         );
     }

@@ -9,17 +9,21 @@
 pub mod check;
 pub mod combat;
 pub mod matrix_game;
+pub mod pace;
 pub mod predator_prey;
+pub mod python;
 pub mod registry;
 pub mod repeat;
 mod saved;
 pub mod scene;
 
+use std::time::Duration;
+
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{CheckReport, check_env};
-pub use self::registry::{Entry, EnvKind, REGISTRY, build, resolve};
+pub use self::registry::{Entry, EnvKind, REGISTRY, build, build_many, resolve};
 use self::scene::Scene;
 use crate::error::EnvError;
 
@@ -101,12 +105,48 @@ pub struct Step {
     pub won: Option<bool>,
 }
 
+/// Where the time went in a process that steps environments, since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Steps of all its environments.
+    pub steps: u64,
+    /// Inside of the environments' own `step`.
+    pub inside: Duration,
+    /// From sending steps to having their answer.
+    pub waiting: Duration,
+}
+
 /// One cooperative Dec-POMDP with a shared reward.
 pub trait Env: Send {
     /// Sizes and names; equal at every call.
     fn spec(&self) -> &EnvSpec;
 
-    /// Starts an episode that is a function of `seed` alone, and fills `frame`.
+    /// Whether the seed alone decides an episode's course under given actions.
+    fn seeded(&self) -> bool {
+        true
+    }
+
+    /// Says that [`Env::reset`] with this seed comes next, so that an environment that runs
+    /// elsewhere may begin; then nothing else may come. Most have nothing to begin.
+    ///
+    /// # Errors
+    /// If the environment cannot start.
+    fn begin_reset(&mut self, seed: u64) -> Result<(), EnvError> {
+        let _ = seed;
+        Ok(())
+    }
+
+    /// Says that [`Env::step`] with these actions comes next, likewise.
+    ///
+    /// # Errors
+    /// As [`Env::step`].
+    fn begin_step(&mut self, actions: &[usize]) -> Result<(), EnvError> {
+        let _ = actions;
+        Ok(())
+    }
+
+    /// Starts an episode that is a function of `seed` alone, unless it is not [`Env::seeded`], and
+    /// fills `frame`.
     ///
     /// # Errors
     /// If the environment cannot start.
@@ -131,6 +171,12 @@ pub trait Env: Send {
     fn load(&mut self, saved: &[u8], frame: &mut Frame) -> Result<(), EnvError> {
         let _ = (saved, frame);
         Err(EnvError::Restore { reason: "this environment cannot save or restore".into() })
+    }
+
+    /// What the process that steps this environment has spent; told by the first environment of each
+    /// process, and `None` where there is none.
+    fn spent(&self) -> Option<Spent> {
+        None
     }
 
     /// The running episode as a person would draw it, a few lines of text.

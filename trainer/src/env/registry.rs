@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Env, combat, matrix_game, predator_prey, repeat};
+use super::{Env, combat, matrix_game, predator_prey, python, repeat};
 use crate::error::EnvError;
 
 /// The key that picks the environment.
@@ -23,9 +23,13 @@ pub trait EnvKind: Env + Sized + 'static {
     const NAME: &'static str;
     /// One line for lists.
     const ABOUT: &'static str;
+    /// Whether it needs a program outside of this one.
+    const OUTSIDE: bool = false;
+    /// Keys that no result depends on: they may be changed between two parts of a run.
+    const FREE: &'static [&'static str] = &[];
     /// The other keys of the table. Wants `#[serde(default, deny_unknown_fields)]`, and no key
     /// that is left out when it is written.
-    type Config: DeserializeOwned + Serialize + Default;
+    type Config: DeserializeOwned + Serialize + Default + Clone;
 
     /// Adds to a config what is to be kept with the results of a run, such as digests of files.
     fn complete(config: Self::Config) -> Self::Config {
@@ -37,6 +41,14 @@ pub trait EnvKind: Env + Sized + 'static {
     /// # Errors
     /// [`EnvError::Config`] with the key at fault.
     fn from_config(config: Self::Config) -> Result<Self, EnvError>;
+
+    /// Builds `count` that are stepped together.
+    ///
+    /// # Errors
+    /// As [`EnvKind::from_config`].
+    fn many(config: &Self::Config, count: usize) -> Result<Vec<Self>, EnvError> {
+        (0..count).map(|_| Self::from_config(config.clone())).collect()
+    }
 }
 
 /// One line of the registry.
@@ -46,7 +58,11 @@ pub struct Entry {
     pub name: &'static str,
     /// One line for lists.
     pub about: &'static str,
-    build: fn(&Table) -> Result<Box<dyn Env>, EnvError>,
+    /// Whether it needs a program outside of this one.
+    pub outside: bool,
+    /// Keys that no result depends on.
+    pub free: &'static [&'static str],
+    build: fn(&Table, usize) -> Result<Vec<Box<dyn Env>>, EnvError>,
     resolve: fn(&Table) -> Result<Table, EnvError>,
 }
 
@@ -57,7 +73,12 @@ impl Entry {
         Self {
             name: T::NAME,
             about: T::ABOUT,
-            build: |table| Ok(Box::new(T::from_config(typed::<T>(table)?)?)),
+            outside: T::OUTSIDE,
+            free: T::FREE,
+            build: |table, count| {
+                let envs = T::many(&typed::<T>(table)?, count)?;
+                Ok(envs.into_iter().map(|env| -> Box<dyn Env> { Box::new(env) }).collect())
+            },
             resolve: |table| written(&T::complete(typed::<T>(table)?)),
         }
     }
@@ -70,12 +91,12 @@ impl Entry {
         self.resolve(&Table::new())
     }
 
-    /// Builds from the keys beside `kind`.
+    /// Builds `count` from the keys beside `kind`, to be stepped together.
     ///
     /// # Errors
     /// [`EnvError::Config`] with the key at fault.
-    pub fn build(&self, keys: &Table) -> Result<Box<dyn Env>, EnvError> {
-        (self.build)(keys)
+    pub fn build(&self, keys: &Table, count: usize) -> Result<Vec<Box<dyn Env>>, EnvError> {
+        (self.build)(keys, count)
     }
 
     /// The keys beside `kind` with every default filled in, and `kind` in front.
@@ -102,6 +123,7 @@ pub const REGISTRY: &[Entry] = &[
     Entry::of::<combat::Combat>(),
     Entry::of::<matrix_game::MatrixGame>(),
     Entry::of::<repeat::Repeat>(),
+    Entry::of::<python::PythonEnv>(),
 ];
 
 /// The environment that an `[env]` table asks for.
@@ -109,8 +131,16 @@ pub const REGISTRY: &[Entry] = &[
 /// # Errors
 /// [`EnvError::Config`] for an unknown `kind`, an unknown key, or a value that cannot be.
 pub fn build(table: &Table) -> Result<Box<dyn Env>, EnvError> {
+    build_many(table, 1)?.pop().ok_or_else(|| bad(KIND, "was not built"))
+}
+
+/// `count` of them, to be stepped together.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_many(table: &Table, count: usize) -> Result<Vec<Box<dyn Env>>, EnvError> {
     let (entry, keys) = find(table)?;
-    entry.build(&keys)
+    entry.build(&keys, count)
 }
 
 /// The `[env]` table with all defaults filled in. Values are typed, not yet judged: [`build`] does.
@@ -120,6 +150,12 @@ pub fn build(table: &Table) -> Result<Box<dyn Env>, EnvError> {
 pub fn resolve(table: &Table) -> Result<Table, EnvError> {
     let (entry, keys) = find(table)?;
     entry.resolve(&keys)
+}
+
+/// Keys of an `[env]` table that no result depends on.
+#[must_use]
+pub fn free(table: &Table) -> &'static [&'static str] {
+    find(table).map_or(&[], |(entry, _)| entry.free)
 }
 
 /// Takes `kind` out, so that the rest can be typed strictly.
@@ -185,8 +221,11 @@ mod tests {
     fn every_entry_builds_from_its_defaults_under_its_own_name() {
         for entry in REGISTRY {
             let example = entry.example().expect("defaults are written");
-            let env = build(&example).expect("defaults build");
-            assert_eq!(env.spec().name, entry.name);
+            // What needs another program is built where that was installed.
+            if !entry.outside {
+                let env = build(&example).expect("defaults build");
+                assert_eq!(env.spec().name, entry.name);
+            }
             assert!(!entry.about.is_empty() && !entry.about.contains('\n'));
             assert_eq!(resolve(&example).expect("resolves"), example, "{}", entry.name);
         }
@@ -216,11 +255,11 @@ mod tests {
     fn errors_name_the_key_and_what_is_known() {
         assert_eq!(
             complaint("rows = 3"),
-            "[env] kind: is missing; known: predator-prey, combat, matrix-game, repeat"
+            "[env] kind: is missing; known: predator-prey, combat, matrix-game, repeat, python"
         );
         assert_eq!(
             complaint("kind = 'chess'"),
-            "[env] kind: unknown environment \"chess\"; known: predator-prey, combat, matrix-game, repeat"
+            "[env] kind: unknown environment \"chess\"; known: predator-prey, combat, matrix-game, repeat, python"
         );
         let message = complaint("kind = 'repeat'\nsymbol = 3");
         assert!(message.starts_with("[env] symbol: unknown key; repeat knows"), "{message}");

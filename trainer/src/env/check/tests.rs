@@ -3,7 +3,7 @@ use crate::env::REGISTRY;
 
 #[test]
 fn every_entry_of_the_registry_passes() {
-    for entry in REGISTRY {
+    for entry in REGISTRY.iter().filter(|entry| !entry.outside) {
         let example = entry.example().expect("defaults are written");
         let mut env = crate::env::build(&example).expect("defaults build");
         let report = check_env(env.as_mut(), 1, 6).expect("a built-in environment passes");

@@ -1,0 +1,24 @@
+"""Shows what holds for environments in Python: `show.py [--kills COUNT] [PART…]`."""
+
+import argparse
+
+import bits
+import failures
+import kills
+import overhead
+import packages
+
+PARTS = ["packages", "failures", "kills", "bits", "overhead"]
+
+arguments = argparse.ArgumentParser(description=__doc__)
+arguments.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all without")
+arguments.add_argument("--kills", type=int, default=20, help="trainers to kill")
+arguments = arguments.parse_args()
+for part in arguments.parts or PARTS:
+    if part not in PARTS:
+        raise SystemExit(f"unknown part {part}; there are {', '.join(PARTS)}")
+    print(f"\n--- {part}", flush=True)
+    if part == "kills":
+        kills.show(arguments.kills)
+    else:
+        {"packages": packages, "failures": failures, "bits": bits, "overhead": overhead}[part].show()

@@ -1,0 +1,404 @@
+//! A worker's process: started, greeted, asked, and never left behind.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+
+use super::config::{PythonConfig, Transport, seconds};
+use super::pipe::{Fault, Pipe};
+use super::wire::{self, Header, Kind};
+use crate::env::EnvSpec;
+use crate::env::registry::bad;
+use crate::error::EnvError;
+
+/// Lines of the worker's own words that a message repeats.
+const LAST_WORDS: usize = 50;
+
+/// Bytes of a line that are kept.
+const LONGEST_LINE: u64 = 1000;
+
+/// Where files in memory live, where the system has it.
+const MEMORY: &str = "/dev/shm";
+
+/// What the worker says about its environments.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Told {
+    /// Names of the agents.
+    pub(super) agents: Vec<String>,
+    actions: Vec<String>,
+    obs_dim: usize,
+    state_dim: usize,
+    episode_limit: usize,
+    /// Whether a seed decides an episode.
+    pub(super) seeded: bool,
+    /// Whether episodes can be saved.
+    pub(super) saves: bool,
+    /// Versions of the packages involved.
+    pub(super) versions: BTreeMap<String, String>,
+    stride: usize,
+}
+
+impl Told {
+    /// As the trainer sees it.
+    pub(super) fn spec(&self, name: &str) -> Result<EnvSpec, EnvError> {
+        let spec = EnvSpec {
+            name: name.into(),
+            n_agents: self.agents.len(),
+            actions: self.actions.clone(),
+            obs_dim: self.obs_dim,
+            state_dim: self.state_dim,
+            teacher_dim: 0,
+            episode_limit: self.episode_limit,
+            obs_layout: format!("{} floats as {name} gives them, padded with 0", self.obs_dim),
+            best_return: None,
+        };
+        let sizes = [spec.n_agents, spec.n_actions(), spec.obs_dim, spec.state_dim, spec.episode_limit];
+        if sizes.contains(&0) || sizes.iter().any(|&size| size > 1 << 24) || self.stride != wire::stride(&spec) {
+            return Err(EnvError::Contract(format!(
+                "{name}: {} agents, {} actions, observations of {}, states of {}, {} steps cannot be",
+                sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+            )));
+        }
+        Ok(spec)
+    }
+}
+
+/// What a worker says when it could not do as asked.
+#[derive(Debug, Deserialize)]
+pub(super) struct Complaint {
+    /// Which environment was at work, counted over all workers.
+    pub(super) env: Option<usize>,
+    /// The key of the config that is at fault.
+    pub(super) key: Option<String>,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) message: String,
+    pub(super) traceback: String,
+}
+
+/// Why a worker is of no more use.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No sensible answer.
+    Fault(Fault),
+    /// The environment failed.
+    Complaint(Complaint),
+}
+
+impl Trouble {
+    /// Says which key the time came from, where it ran out.
+    pub(super) fn naming(self, key: &str) -> Self {
+        match self {
+            Self::Fault(Fault::Late) => {
+                Fault::System(format!("it did not answer in time; raise env.{key} if that is too short")).into()
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    pipe: Pipe,
+    words: Words,
+    /// Frames, one stride after the other; `None` where they come through the pipe.
+    memory: Option<File>,
+    number: u32,
+}
+
+impl Process {
+    /// Starts the interpreter; it has not said anything yet.
+    pub(super) fn spawn(config: &PythonConfig) -> Result<Self, EnvError> {
+        let mut command = Command::new(&config.python);
+        command.args(["-m", "ddn_env"]).env("PYTHONPATH", search_path(config)?).env("PYTHONUNBUFFERED", "1");
+        // A worker steps its environments on one thread: many workers must not fight for the cores.
+        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
+            if std::env::var_os(name).is_none() {
+                command.env(name, "1");
+            }
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().map_err(|error| {
+            let python = config.python.display();
+            bad("python", format!("\"{python}\" cannot be started ({error}); name the interpreter of your environment"))
+        })?;
+        let (Some(commands), Some(answers), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(EnvError::Gone { reason: "the worker has no pipes".into() });
+        };
+        let words = Words::of(errors, child.id());
+        match Pipe::new(commands, answers) {
+            Ok(pipe) => Ok(Self { child, pipe, words, memory: None, number: 0 }),
+            Err(fault) => Err(EnvError::Gone { reason: fault.to_string() }),
+        }
+    }
+
+    /// Has the environments made, and agrees on where their frames are.
+    pub(super) fn greet(&mut self, config: &PythonConfig, first: usize, count: usize) -> Result<Told, EnvError> {
+        let until = Instant::now() + seconds(config.start_timeout);
+        match self.handshake(config, first, count, until) {
+            Ok(told) => told,
+            Err(Trouble::Complaint(Complaint { key: Some(key), message, .. })) => Err(bad(key, message)),
+            Err(trouble) => {
+                let reason = self.end(&trouble.naming("start_timeout"));
+                if reason.contains("No module named ddn_env") {
+                    let python = config.python.display();
+                    return Err(bad("python", format!(
+                        "\"{python}\" has no package ddn_env; run `{python} -m pip install trainer/python`, or name \
+                         that folder in env.path"
+                    )));
+                }
+                Err(EnvError::Gone { reason: format!("{} cannot be made: {reason}", config.env) })
+            }
+        }
+    }
+
+    fn handshake(
+        &mut self,
+        config: &PythonConfig,
+        first: usize,
+        count: usize,
+        until: Instant,
+    ) -> Result<Result<Told, EnvError>, Trouble> {
+        self.answer(Kind::Hello, until)?;
+        let asked = match config.asked(first, count) {
+            Ok(asked) => asked,
+            Err(error) => return Ok(Err(error)),
+        };
+        let told = self.ask(Kind::Open, &asked, Kind::Spec, until)?;
+        let told: Told = match serde_json::from_slice(&told) {
+            Ok(told) => told,
+            Err(error) => return Err(Fault::Garbage(error.to_string()).into()),
+        };
+        let memory = match shared(config.transport, told.stride * count) {
+            Ok(memory) => memory,
+            Err(error) => return Ok(Err(error)),
+        };
+        let path = memory.as_ref().map(|memory| memory.path.as_path());
+        let map = serde_json::json!({ "path": path }).to_string();
+        self.ask(Kind::Map, map.as_bytes(), Kind::Done, until)?;
+        // Both ends hold it open: its name may go, so that nothing stays behind.
+        self.memory = memory.map(Memory::into_file);
+        Ok(Ok(told))
+    }
+
+    /// Sends a command; its answer is awaited with [`Self::answer`].
+    pub(super) fn send(&mut self, kind: Kind, payload: &[u8], until: Instant) -> Result<(), Trouble> {
+        self.number = self.number.wrapping_add(1);
+        Ok(self.pipe.send(kind, self.number, payload, until)?)
+    }
+
+    /// The answer to the last command.
+    pub(super) fn answer(&mut self, want: Kind, until: Instant) -> Result<Vec<u8>, Trouble> {
+        let (Header { kind, number, .. }, payload) = self.pipe.receive(until)?;
+        if number != self.number {
+            return Err(Fault::Garbage(format!("answer {number} to command {}", self.number)).into());
+        }
+        if kind == Kind::Error {
+            let complaint = serde_json::from_slice(&payload);
+            return Err(complaint.map_or_else(|error| Fault::Garbage(error.to_string()).into(), Trouble::Complaint));
+        }
+        if kind != want {
+            return Err(Fault::Garbage(format!("{kind:?} where {want:?} was due")).into());
+        }
+        Ok(payload)
+    }
+
+    /// Both.
+    pub(super) fn ask(&mut self, kind: Kind, payload: &[u8], want: Kind, until: Instant) -> Result<Vec<u8>, Trouble> {
+        self.send(kind, payload, until)?;
+        self.answer(want, until)
+    }
+
+    /// Reads frame `seat` from shared memory; false where frames come through the pipe.
+    pub(super) fn read_frame(&self, seat: usize, bytes: &mut [u8]) -> std::io::Result<bool> {
+        match &self.memory {
+            Some(memory) => memory.read_exact_at(bytes, (seat * bytes.len()) as u64).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Ends a worker that failed, with all that it started, and says all that is known about why.
+    pub(super) fn end(&mut self, trouble: &Trouble) -> String {
+        self.kill();
+        let status = self.child.wait();
+        match trouble {
+            Trouble::Complaint(Complaint { env, kind, message, traceback, .. }) => {
+                let which = env.map_or_else(String::new, |env| format!("environment {env}: "));
+                format!("{which}{kind}: {message}\n{}", traceback.trim_end())
+            }
+            Trouble::Fault(fault) => {
+                let how = match (fault, status) {
+                    (Fault::Ended, Ok(status)) => match (status.code(), status.signal()) {
+                        (Some(code), _) => format!("its process ended with exit code {code}"),
+                        (None, Some(signal)) => format!("its process was ended by signal {signal}{}", named(signal)),
+                        (None, None) => fault.to_string(),
+                    },
+                    _ => fault.to_string(),
+                };
+                format!("{how}{}", self.words.last())
+            }
+        }
+    }
+
+    /// Asks it to close, and sees that nothing of it stays.
+    pub(super) fn close(&mut self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let closed = self.send(Kind::Close, &[], until).is_ok() && self.pipe.drain(until).is_ok();
+        if !closed {
+            tracing::warn!(pid = self.child.id(), "a worker did not close in time and was killed");
+        }
+    }
+
+    /// The worker, its guard and whatever they started are one process group.
+    fn kill(&self) {
+        // The process was not waited for yet, so that the number is still its own.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        drop(self.child.wait());
+    }
+}
+
+/// What people call a signal that ends processes.
+fn named(signal: i32) -> &'static str {
+    match signal {
+        6 => " (abort)",
+        9 => " (kill; out of memory?)",
+        11 => " (segmentation fault)",
+        15 => " (terminate)",
+        _ => "",
+    }
+}
+
+/// The folders of the config, then what the user has set.
+fn search_path(config: &PythonConfig) -> Result<std::ffi::OsString, EnvError> {
+    let missing = config.path.iter().find(|folder| !folder.is_dir());
+    if let Some(folder) = missing {
+        let reason = format!("\"{}\" is no folder, seen from where this program was started", folder.display());
+        return Err(bad("path", reason));
+    }
+    let set = std::env::var_os("PYTHONPATH").unwrap_or_default();
+    let set = std::env::split_paths(&set).filter(|folder| !folder.as_os_str().is_empty()).collect::<Vec<_>>();
+    std::env::join_paths(config.path.iter().chain(&set)).map_err(|error| bad("path", error.to_string()))
+}
+
+/// A file in memory that goes with this value.
+struct Memory {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Memory {
+    fn into_file(mut self) -> File {
+        self.file.take().expect("it is taken once, here")
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn shared(transport: Transport, bytes: usize) -> Result<Option<Memory>, EnvError> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let here = Path::new(MEMORY);
+    if transport == Transport::Pipe || (transport == Transport::Auto && !here.is_dir()) {
+        return Ok(None);
+    }
+    let name = format!("ddn-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let path = here.join(name);
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+    let memory = file.map(|file| Memory { path, file: Some(file) });
+    let sized = memory.and_then(|memory| {
+        memory.file.as_ref().map_or(Ok(()), |file| file.set_len(bytes as u64))?;
+        Ok(memory)
+    });
+    match (sized, transport) {
+        (Ok(memory), _) => Ok(Some(memory)),
+        (Err(error), Transport::Shared) => {
+            Err(bad("transport", format!("no file can be made in {MEMORY} ({error}); set it to \"pipe\"")))
+        }
+        (Err(error), _) => {
+            tracing::warn!(%error, "no file can be made in {MEMORY}; frames travel through the pipe");
+            Ok(None)
+        }
+    }
+}
+
+/// What the worker writes to its standard error: logged, and its end kept for messages.
+#[derive(Debug)]
+struct Words {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    all_read: Receiver<()>,
+}
+
+impl Words {
+    fn of(errors: ChildStderr, pid: u32) -> Self {
+        let lines = Arc::new(Mutex::new(VecDeque::new()));
+        let (finished, all_read) = channel();
+        let kept = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            let mut errors = BufReader::new(errors);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match std::io::Read::take(&mut errors, LONGEST_LINE).read_until(b'\n', &mut line) {
+                    Ok(0) => break,
+                    Ok(_) => {
+                        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                        tracing::debug!(pid, "{text}");
+                        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                        if kept.len() == LAST_WORDS {
+                            kept.pop_front();
+                        }
+                        kept.push_back(text);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+            _ = finished.send(());
+        });
+        Self { lines, all_read }
+    }
+
+    /// The last lines of a worker that has ended, indented; nothing where it said nothing.
+    fn last(&self) -> String {
+        // Its end of the pipe is closed by now, or will be as soon as what it started has ended.
+        _ = self.all_read.recv_timeout(Duration::from_secs(1));
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.is_empty() {
+            return String::new();
+        }
+        let lines: Vec<_> = lines.iter().map(|line| format!("\n  {line}")).collect();
+        format!("; its last words:{}", lines.concat())
+    }
+}
