@@ -51,6 +51,7 @@ pub mod inspect;
 pub mod job;
 pub mod kat;
 pub mod layout;
+pub mod normalise;
 pub mod onnx;
 pub mod publish;
 pub mod quantize;

@@ -7,6 +7,7 @@ use ddn_trainer::env::Env;
 use ddn_trainer::error::CheckpointError;
 use ddn_trainer::eval;
 use ddn_trainer::learner::fusion::BlockActivation;
+use ddn_trainer::learner::normaliser::Affine;
 use ddn_trainer::learner::scheme::DdnConfig;
 use ddn_trainer::registry;
 
@@ -14,6 +15,7 @@ use crate::error::ExportError;
 use crate::freeze::{freeze, network};
 use crate::frozen::Frozen;
 use crate::job::Trained;
+use crate::normalise;
 use crate::record::Recording;
 use crate::spec::AgentSpec;
 use crate::verify::REFERENCE;
@@ -91,7 +93,12 @@ impl Trained for Source {
         let parameters = parts.collect();
         let config = self.checkpoint.config_sha256();
         // The trainer multiplies by the same f32.
-        freeze(network, spec, config, self.block_scale()? as f32, parameters)
+        let mut frozen = freeze(network, spec, config, self.block_scale()? as f32, parameters)?;
+        if let Some(normaliser) = self.checkpoint.normaliser() {
+            let Affine { mean, scale } = normaliser.obs();
+            normalise::fold(&mut frozen, mean, scale)?;
+        }
+        Ok(frozen)
     }
 
     fn record(&self, episodes: usize) -> Result<Vec<Recording>, ExportError> {

@@ -11,7 +11,7 @@ WAYS = [(8, "shared"), (8, "pipe"), (3, "shared"), (1, "pipe"), (1, "auto")]
 def results(place: str) -> "dict[str, bytes]":
     """What a run leaves, but for times and the keys that may differ."""
     files = [path for path in Path(place).rglob("*") if path.is_file()]
-    apart = ("config.toml", "timing.jsonl", "summary.json", "run.lock", "manifest.json", "curve.svg")
+    apart = ("config.toml", "timing.jsonl", "summary.json", "run.lock", "MANIFEST.json", "curve.svg")
     kept = [path for path in files if path.name not in apart and "tfevents" not in path.name]
     return {str(path.relative_to(place)): path.read_bytes() for path in kept}
 

@@ -23,7 +23,7 @@ const UNSAFE: &[&str] = &[
 ];
 
 /// The files outside the tests that may wait for time to pass.
-const SLEEP: &[&str] = &["trainer/src/commands/evaluate.rs"];
+const SLEEP: &[&str] = &["trainer/src/commands/evaluate.rs", "trainer/src/env/python/worker.rs"];
 
 /// What `ddn-runtime` may be linked with: two crates, and one each for its features `ed25519` and `store`.
 const RUNTIME_DEPENDENCIES: &[&str] = &["bytemuck", "ed25519-compact", "embedded-storage", "heapless"];

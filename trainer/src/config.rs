@@ -120,11 +120,20 @@ pub struct LearnerConfig {
     pub target_interval: u64,
     /// Largest gradient norm of each optimiser.
     pub clip: f64,
+    /// Networks see observations and states brought to mean 0 and deviation 1, by what was seen so far.
+    pub normalise: bool,
 }
 
 impl Default for LearnerConfig {
     fn default() -> Self {
-        Self { updates_per_episode: 1.0, gamma: 0.99, double_q: true, target_interval: 200, clip: 10.0 }
+        Self {
+            updates_per_episode: 1.0,
+            gamma: 0.99,
+            double_q: true,
+            target_interval: 200,
+            clip: 10.0,
+            normalise: false,
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use crate::config::ExperimentConfig;
 use crate::env::{self, Env, EnvSpec};
 use crate::error::{CheckpointError, ConfigError, During, EnvError, LearnError, TrainError};
 use crate::eval;
-use crate::learner::scheme::{self, Scheme, Setting};
+use crate::learner::normaliser::Normaliser;
+use crate::learner::scheme::{self, Normalised, Scheme, Setting};
 use crate::learner::td::TdConfig;
 use crate::metrics::progress::Progress;
 use crate::metrics::{self, Record, Recorder};
@@ -55,7 +56,12 @@ pub fn build_scheme_as(
     let td = TdConfig { gamma: config.learner.gamma, double_q: config.learner.double_q };
     let setting =
         Setting { spec, mixer: &config.mixer, seed: config.seed, dtype, td, clip: config.learner.clip };
-    scheme::build(&config.scheme, &setting)
+    let scheme = scheme::build(&config.scheme, &setting)?;
+    Ok(if config.learner.normalise {
+        Box::new(Normalised::new(scheme, Normaliser::new(spec)))
+    } else {
+        scheme
+    })
 }
 
 /// `count` environments of the experiment.
@@ -73,6 +79,9 @@ pub fn build_envs(config: &ExperimentConfig, count: usize) -> Result<Vec<Box<dyn
         None => Ok(envs),
     }
 }
+
+/// Networks and environments of a run.
+type Built = (Box<dyn Scheme>, Vec<Box<dyn Env>>);
 
 /// One training run and its directory.
 pub struct Run {
@@ -106,17 +115,13 @@ impl Run {
         Self::begin(config, built, store)
     }
 
-    fn built(config: &ExperimentConfig) -> Result<(Box<dyn Scheme>, Vec<Box<dyn Env>>), TrainError> {
+    fn built(config: &ExperimentConfig) -> Result<Built, TrainError> {
         let envs = build_envs(config, config.rollout.envs)?;
         Ok((build_scheme_as(config, envs[0].spec(), DType::F32)?, envs))
     }
 
     /// The first files of a run. From the config on, the directory holds a run to be resumed.
-    fn begin(
-        config: ExperimentConfig,
-        (scheme, envs): (Box<dyn Scheme>, Vec<Box<dyn Env>>),
-        store: Store,
-    ) -> Result<Self, TrainError> {
+    fn begin(config: ExperimentConfig, (scheme, envs): Built, store: Store) -> Result<Self, TrainError> {
         store.write_file(CONFIG, config.to_text()?.as_bytes())?;
         let recorder = Recorder::create(store.dir())?;
         let mut run = Self {
@@ -259,6 +264,9 @@ impl Run {
         for played in play(Player::Network(&*self.scheme, network), &mut self.envs, &plan)? {
             self.counters.t_env += played.episode.len() as u64;
             self.counters.episode += 1;
+            if let Some(normaliser) = self.scheme.normaliser_mut() {
+                normaliser.observe(&played.episode);
+            }
             self.note("train_return", f64::from(played.episode.total()));
             self.note("train_length", played.episode.len() as f64);
             if let Some(won) = played.won {
@@ -317,7 +325,8 @@ impl Run {
         let mut timing =
             BTreeMap::from([("seconds".to_owned(), seconds), ("steps_per_s".to_owned(), steps_per_s)]);
         // The busiest process of an environment that has some.
-        if let Some(waiting) = self.envs.iter().filter_map(|env| env.spent()).map(|spent| spent.waiting).max() {
+        if let Some(waiting) = self.envs.iter().filter_map(|env| env.spent()).map(|spent| spent.waiting).max()
+        {
             timing.insert("env_seconds".into(), waiting.as_secs_f64());
             self.hint(waiting.as_secs_f64() / seconds.max(1e-9), progress);
         }

@@ -5,6 +5,7 @@ mod cli;
 mod common;
 mod engines;
 mod job;
+mod normalise;
 mod onnxruntime;
 mod publish;
 mod quantize;

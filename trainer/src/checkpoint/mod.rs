@@ -13,6 +13,7 @@ use candle_core::DType;
 use crate::config::ExperimentConfig;
 use crate::env::{Env, EnvSpec};
 use crate::error::{CheckpointError, TrainError};
+use crate::learner::normaliser::Normaliser;
 use crate::learner::scheme::Scheme;
 use crate::nn::params::Values;
 use crate::train::build_scheme_as;
@@ -96,6 +97,12 @@ impl Checkpoint {
     /// As [`State::envs`].
     pub fn envs(&self, count: usize) -> Result<Vec<Box<dyn Env>>, TrainError> {
         self.state.envs(count)
+    }
+
+    /// What brings observations and states to a common scale, where the run has it.
+    #[must_use]
+    pub fn normaliser(&self) -> Option<Normaliser> {
+        self.state.normaliser()
     }
 
     /// Online parameters whose name begins with `prefix`, named without it.

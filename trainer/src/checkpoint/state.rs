@@ -11,6 +11,7 @@ use super::store;
 use crate::config::ExperimentConfig;
 use crate::env::{Env, EnvSpec};
 use crate::error::{CheckpointError, During, EnvError, TrainError};
+use crate::learner::normaliser::Normaliser;
 use crate::learner::scheme::Scheme;
 use crate::metrics::Positions;
 use crate::nn::params::Values;
@@ -21,6 +22,8 @@ use crate::train::build_envs;
 const EPISODES: &str = "replay.";
 /// And of those with their teacher views, of a scheme that looks at them.
 const VIEWS: &str = "teacher.";
+/// The set of what a normaliser has seen.
+const NORMALISER: &str = "normaliser";
 /// Episodes are added to a file of the replay until they take as many bytes in memory.
 const FILE_BYTES: usize = 32 << 20;
 
@@ -103,6 +106,9 @@ impl State {
         for (name, set) in scheme.params() {
             params.insert(name.to_owned(), set.values().during("reading parameters")?);
         }
+        if let Some(normaliser) = scheme.normaliser() {
+            params.insert(NORMALISER.to_owned(), normaliser.values());
+        }
         let mut optimisers = BTreeMap::new();
         for (name, optimiser) in scheme.optimisers() {
             optimisers.insert(name.to_owned(), optimiser.state().during("reading an optimiser")?);
@@ -128,7 +134,16 @@ impl State {
             let (steps, values) = self.optimisers.get(name).ok_or_else(|| missing("optimiser", name))?;
             optimiser.restore(*steps, values).during("restoring an optimiser")?;
         }
+        if let Some(normaliser) = scheme.normaliser_mut() {
+            *normaliser = self.normaliser().ok_or_else(|| missing("set", NORMALISER))?;
+        }
         Ok(())
+    }
+
+    /// What brings observations and states to a common scale, where the run has it.
+    #[must_use]
+    pub fn normaliser(&self) -> Option<Normaliser> {
+        Normaliser::of_values(&self.spec, self.params.get(NORMALISER)?)
     }
 
     /// `count` environments of the experiment.

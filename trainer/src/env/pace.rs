@@ -65,7 +65,9 @@ pub fn pace(envs: &mut [Box<dyn Env>], seed: u64, least: usize) -> Result<Pace, 
         }
         let began = Instant::now();
         for (index, env) in envs.iter_mut().enumerate().filter(|(index, _)| running[*index]) {
-            for (action, mask) in actions[index].iter_mut().zip(frames[index].available.chunks(spec.n_actions())) {
+            for (action, mask) in
+                actions[index].iter_mut().zip(frames[index].available.chunks(spec.n_actions()))
+            {
                 let nth = rng.below(mask.iter().filter(|&&open| open).count());
                 *action = (0..mask.len()).filter(|&action| mask[action]).nth(nth).unwrap_or(0);
             }

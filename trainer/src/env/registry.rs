@@ -51,6 +51,9 @@ pub trait EnvKind: Env + Sized + 'static {
     }
 }
 
+/// As many as are asked for, from the keys beside `kind`.
+type Build = fn(&Table, usize) -> Result<Vec<Box<dyn Env>>, EnvError>;
+
 /// One line of the registry.
 #[derive(Clone, Copy)]
 pub struct Entry {
@@ -62,7 +65,7 @@ pub struct Entry {
     pub outside: bool,
     /// Keys that no result depends on.
     pub free: &'static [&'static str],
-    build: fn(&Table, usize) -> Result<Vec<Box<dyn Env>>, EnvError>,
+    build: Build,
     resolve: fn(&Table) -> Result<Table, EnvError>,
 }
 

@@ -9,6 +9,7 @@ pub mod informed;
 pub mod knowledge;
 pub mod lpn;
 pub mod mixer;
+pub mod normaliser;
 pub mod scheme;
 pub mod td;
 pub mod view;

@@ -161,6 +161,35 @@ impl Sparse {
         builder.build()
     }
 
+    /// The same with the first `width` columns of the rows that `change` names replaced, zeros included:
+    /// `to` is given column and value.
+    #[must_use]
+    pub fn with_dense(
+        &self,
+        width: usize,
+        change: impl Fn(usize) -> bool,
+        to: impl Fn(usize, f32) -> f32,
+    ) -> Self {
+        let mut builder = Builder::new(self.width());
+        let mut dense = vec![0.0; width];
+        for index in 0..self.rows() {
+            let (columns, values) = self.row(index);
+            if change(index) {
+                let first = columns.partition_point(|&column| (column as usize) < width);
+                dense.fill(0.0);
+                for (&column, &value) in columns[..first].iter().zip(values) {
+                    dense[column as usize] = value;
+                }
+                dense.iter().enumerate().for_each(|(column, &value)| builder.push(column, to(column, value)));
+                builder.extend(0, (&columns[first..], &values[first..]));
+            } else {
+                builder.extend(0, (columns, values));
+            }
+            builder.end_row();
+        }
+        builder.build()
+    }
+
     /// The rows that `keep` names, in that order.
     #[must_use]
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {

@@ -173,9 +173,16 @@ mod tests {
         let usual = PythonConfig::default;
         usual().check().expect("the defaults are fine");
         assert!(says(PythonConfig { env: " ".into(), ..usual() }).starts_with("[env] env: is empty"));
-        assert!(says(PythonConfig { envs_per_worker: 0, ..usual() }).starts_with("[env] envs_per_worker: is 0"));
+        assert!(
+            says(PythonConfig { envs_per_worker: 0, ..usual() }).starts_with("[env] envs_per_worker: is 0")
+        );
         assert!(says(PythonConfig { step_timeout: 0.0, ..usual() }).starts_with("[env] step_timeout: is 0"));
-        assert!(says(PythonConfig { step_timeout: f64::NAN, ..usual() }).starts_with("[env] step_timeout: is NaN"));
-        assert!(says(PythonConfig { restart_wait: -1.0, ..usual() }).starts_with("[env] restart_wait: is -1"));
+        assert!(
+            says(PythonConfig { step_timeout: f64::NAN, ..usual() })
+                .starts_with("[env] step_timeout: is NaN")
+        );
+        assert!(
+            says(PythonConfig { restart_wait: -1.0, ..usual() }).starts_with("[env] restart_wait: is -1")
+        );
     }
 }

@@ -208,7 +208,9 @@ impl Env for PythonEnv {
         if !self.saves {
             return refuse("this environment cannot save or restore");
         }
-        let Some((head, inner)) = saved.split_first_chunk::<24>() else { return refuse("the bytes are too few") };
+        let Some((head, inner)) = saved.split_first_chunk::<24>() else {
+            return refuse("the bytes are too few");
+        };
         let [tag, t, length] = *head.as_chunks::<8>().0 else { return refuse("the bytes are too few") };
         let (t, length) = (u64::from_le_bytes(t), u64::from_le_bytes(length));
         if tag != *TAG || length != inner.len() as u64 || t >= self.spec.episode_limit as u64 {

@@ -50,7 +50,13 @@ impl Pipe {
     }
 
     /// Sends one command.
-    pub(super) fn send(&mut self, kind: Kind, number: u32, payload: &[u8], until: Instant) -> Result<(), Fault> {
+    pub(super) fn send(
+        &mut self,
+        kind: Kind,
+        number: u32,
+        payload: &[u8],
+        until: Instant,
+    ) -> Result<(), Fault> {
         let bytes = wire::frame(kind, number, payload);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {

@@ -64,7 +64,10 @@ impl Told {
             best_return: None,
         };
         let sizes = [spec.n_agents, spec.n_actions(), spec.obs_dim, spec.state_dim, spec.episode_limit];
-        if sizes.contains(&0) || sizes.iter().any(|&size| size > 1 << 24) || self.stride != wire::stride(&spec) {
+        if sizes.contains(&0)
+            || sizes.iter().any(|&size| size > 1 << 24)
+            || self.stride != wire::stride(&spec)
+        {
             return Err(EnvError::Contract(format!(
                 "{name}: {} agents, {} actions, observations of {}, states of {}, {} steps cannot be",
                 sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
@@ -101,7 +104,8 @@ impl Trouble {
     pub(super) fn naming(self, key: &str) -> Self {
         match self {
             Self::Fault(Fault::Late) => {
-                Fault::System(format!("it did not answer in time; raise env.{key} if that is too short")).into()
+                Fault::System(format!("it did not answer in time; raise env.{key} if that is too short"))
+                    .into()
             }
             other => other,
         }
@@ -139,7 +143,10 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| {
             let python = config.python.display();
-            bad("python", format!("\"{python}\" cannot be started ({error}); name the interpreter of your environment"))
+            bad(
+                "python",
+                format!("\"{python}\" cannot be started ({error}); name the interpreter of your environment"),
+            )
         })?;
         let (Some(commands), Some(answers), Some(errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -154,7 +161,12 @@ impl Process {
     }
 
     /// Has the environments made, and agrees on where their frames are.
-    pub(super) fn greet(&mut self, config: &PythonConfig, first: usize, count: usize) -> Result<Told, EnvError> {
+    pub(super) fn greet(
+        &mut self,
+        config: &PythonConfig,
+        first: usize,
+        count: usize,
+    ) -> Result<Told, EnvError> {
         let until = Instant::now() + seconds(config.start_timeout);
         match self.handshake(config, first, count, until) {
             Ok(told) => told,
@@ -163,10 +175,13 @@ impl Process {
                 let reason = self.end(&trouble.naming("start_timeout"));
                 if reason.contains("No module named ddn_env") {
                     let python = config.python.display();
-                    return Err(bad("python", format!(
-                        "\"{python}\" has no package ddn_env; run `{python} -m pip install trainer/python`, or name \
+                    return Err(bad(
+                        "python",
+                        format!(
+                            "\"{python}\" has no package ddn_env; run `{python} -m pip install trainer/python`, or name \
                          that folder in env.path"
-                    )));
+                        ),
+                    ));
                 }
                 Err(EnvError::Gone { reason: format!("{} cannot be made: {reason}", config.env) })
             }
@@ -216,7 +231,9 @@ impl Process {
         }
         if kind == Kind::Error {
             let complaint = serde_json::from_slice(&payload);
-            return Err(complaint.map_or_else(|error| Fault::Garbage(error.to_string()).into(), Trouble::Complaint));
+            return Err(
+                complaint.map_or_else(|error| Fault::Garbage(error.to_string()).into(), Trouble::Complaint)
+            );
         }
         if kind != want {
             return Err(Fault::Garbage(format!("{kind:?} where {want:?} was due")).into());
@@ -225,7 +242,13 @@ impl Process {
     }
 
     /// Both.
-    pub(super) fn ask(&mut self, kind: Kind, payload: &[u8], want: Kind, until: Instant) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn ask(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        want: Kind,
+        until: Instant,
+    ) -> Result<Vec<u8>, Trouble> {
         self.send(kind, payload, until)?;
         self.answer(want, until)
     }
@@ -251,7 +274,9 @@ impl Process {
                 let how = match (fault, status) {
                     (Fault::Ended, Ok(status)) => match (status.code(), status.signal()) {
                         (Some(code), _) => format!("its process ended with exit code {code}"),
-                        (None, Some(signal)) => format!("its process was ended by signal {signal}{}", named(signal)),
+                        (None, Some(signal)) => {
+                            format!("its process was ended by signal {signal}{}", named(signal))
+                        }
                         (None, None) => fault.to_string(),
                     },
                     _ => fault.to_string(),
@@ -301,7 +326,8 @@ fn named(signal: i32) -> &'static str {
 fn search_path(config: &PythonConfig) -> Result<std::ffi::OsString, EnvError> {
     let missing = config.path.iter().find(|folder| !folder.is_dir());
     if let Some(folder) = missing {
-        let reason = format!("\"{}\" is no folder, seen from where this program was started", folder.display());
+        let reason =
+            format!("\"{}\" is no folder, seen from where this program was started", folder.display());
         return Err(bad("path", reason));
     }
     let set = std::env::var_os("PYTHONPATH").unwrap_or_default();

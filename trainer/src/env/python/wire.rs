@@ -48,7 +48,9 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of_answer(code: u16) -> Option<Self> {
-        [Self::Hello, Self::Spec, Self::Done, Self::Bytes, Self::Error].into_iter().find(|kind| *kind as u16 == code)
+        [Self::Hello, Self::Spec, Self::Done, Self::Bytes, Self::Error]
+            .into_iter()
+            .find(|kind| *kind as u16 == code)
     }
 }
 
@@ -67,9 +69,9 @@ impl Header {
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let (kind, protocol) = (u16::from_le_bytes([k0, k1]), u16::from_le_bytes([p0, p1]));
         match Kind::of_answer(kind) {
-            Some(_) if protocol != PROTOCOL => {
-                Err(format!("it speaks protocol {protocol}, this program {PROTOCOL}; install the ddn_env that belongs to it"))
-            }
+            Some(_) if protocol != PROTOCOL => Err(format!(
+                "it speaks protocol {protocol}, this program {PROTOCOL}; install the ddn_env that belongs to it"
+            )),
             Some(kind) if length <= LONGEST => {
                 Ok(Self { kind, number: u32::from_le_bytes([n0, n1, n2, n3]), length })
             }
@@ -253,7 +255,10 @@ mod tests {
         bytes.extend([1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]);
         let mut frame = Frame::default();
         unpack(&bytes, &spec, &mut frame).expect("it is whole");
-        assert_eq!((frame.obs.as_slice(), frame.state.as_slice()), ([1.0, 2.0, 3.0, 4.0].as_slice(), [5.0].as_slice()));
+        assert_eq!(
+            (frame.obs.as_slice(), frame.state.as_slice()),
+            ([1.0, 2.0, 3.0, 4.0].as_slice(), [5.0].as_slice())
+        );
         assert_eq!(frame.available, [true, false, false, true, true, true]);
         assert_eq!(frame.alive, [true, false]);
 

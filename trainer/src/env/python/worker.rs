@@ -106,7 +106,11 @@ impl Worker {
         }
         self.seats[seat].deed = Pending::Queued(deed);
         let queued = |seat: &Seat| matches!(seat.deed, Pending::Queued(_));
-        let all = if resets { self.seats.iter().all(queued) } else { self.seats.iter().all(|s| queued(s) || !s.running) };
+        let all = if resets {
+            self.seats.iter().all(queued)
+        } else {
+            self.seats.iter().all(|s| queued(s) || !s.running)
+        };
         if all {
             self.flush();
         }
@@ -151,7 +155,9 @@ impl Worker {
         let mut bytes = std::mem::take(&mut self.seats[seat].frame);
         bytes.resize(wire::stride(&self.spec), 0);
         if let Some(process) = &self.process {
-            process.read_frame(seat, &mut bytes).map_err(|error| format!("the shared memory cannot be read: {error}"))?;
+            process
+                .read_frame(seat, &mut bytes)
+                .map_err(|error| format!("the shared memory cannot be read: {error}"))?;
         }
         let unpacked = wire::unpack(&bytes, &self.spec, frame);
         self.seats[seat].frame = bytes;
@@ -232,7 +238,13 @@ impl Worker {
     }
 
     /// Asks about one environment, between two deeds.
-    pub(super) fn ask(&mut self, kind: Kind, seat: usize, bytes: &[u8], want: Kind) -> Result<Vec<u8>, EnvError> {
+    pub(super) fn ask(
+        &mut self,
+        kind: Kind,
+        seat: usize,
+        bytes: &[u8],
+        want: Kind,
+    ) -> Result<Vec<u8>, EnvError> {
         self.settle();
         let until = Instant::now() + seconds(self.config.reset_timeout);
         let payload = [&(seat as u32).to_le_bytes(), bytes].concat();
@@ -291,7 +303,9 @@ impl Worker {
                 });
             }
             let doublings = i32::try_from(count.saturating_sub(1)).unwrap_or(2).min(2);
-            std::thread::sleep(seconds(self.config.restart_wait * f64::from(2_i32.pow(doublings.unsigned_abs()))));
+            std::thread::sleep(seconds(
+                self.config.restart_wait * f64::from(2_i32.pow(doublings.unsigned_abs())),
+            ));
             tracing::warn!(worker = self.index, "starting a worker again, {count} failures within an hour");
             match self.restarted() {
                 Ok(process) => self.process = Some(process),

@@ -5,6 +5,7 @@
 mod ctds;
 mod ddn;
 mod igm_da;
+mod normalised;
 mod plain;
 mod ptde;
 
@@ -16,11 +17,13 @@ use candle_nn::VarBuilder;
 pub use ctds::{Ctds, CtdsConfig};
 pub use ddn::{Behaviour, Ddn, DdnConfig};
 pub use igm_da::{IgmDa, IgmDaConfig, Variant};
+pub use normalised::Normalised;
 pub use plain::{Plain, PlainConfig};
 pub use ptde::{Noise, Ptde, PtdeConfig, PtdeDistillConfig};
 
 use super::agent::Unroll;
 use super::mixer::{LossTerms, Mixer, MixerShape};
+use super::normaliser::Normaliser;
 use super::td::TdConfig;
 use super::view::View;
 use crate::env::EnvSpec;
@@ -158,6 +161,16 @@ pub trait Scheme: Send {
     fn distil_error(&self, rows: &Rows) -> Result<f64, LearnError> {
         let _ = rows;
         Ok(0.0)
+    }
+
+    /// What brings observations and states to a common scale, where the experiment asks for it.
+    fn normaliser(&self) -> Option<&Normaliser> {
+        None
+    }
+
+    /// The same, to show it episodes or to restore it.
+    fn normaliser_mut(&mut self) -> Option<&mut Normaliser> {
+        None
     }
 
     /// Copies the online networks into their slow copies.
