@@ -1,9 +1,12 @@
-"""The same seed gives the same bits, whatever the number of processes and the way frames travel."""
+"""The same seed gives the same bits, whatever the number of processes, the way frames travel, and stops between."""
 
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
-from cli import config, folder, run
+from cli import PROGRAM, config, folder, run
 
 WAYS = [(8, "shared"), (8, "pipe"), (3, "shared"), (1, "pipe"), (1, "auto")]
 
@@ -16,8 +19,38 @@ def results(place: str) -> "dict[str, bytes]":
     return {str(path.relative_to(place)): path.read_bytes() for path in kept}
 
 
+def stopped() -> None:
+    """A run on normalised observations that is stopped and resumed, beside one that is not."""
+    found = []
+    for stops in (0, 2):
+        with folder() as place:
+            path = config(place, "class:ddn_env.template.Meet", t_max=2400)
+            Path(path).write_text(Path(path).read_text() + "\n[learner]\nnormalise = true\n")
+            out = os.path.join(place, "run")
+            arguments = ["train", path, "--out", out]
+            for stop in range(stops):
+                trainer = subprocess.Popen([str(PROGRAM), *arguments], stderr=subprocess.DEVNULL)
+                # Somewhere after its first record, or after the next.
+                metrics = os.path.join(out, "metrics.jsonl")
+                while trainer.poll() is None and (not os.path.exists(metrics) or Path(metrics).read_text().count("\n") <= stop):
+                    time.sleep(0.005)
+                trainer.send_signal(signal.SIGTERM)
+                assert trainer.wait() == 143, "it ended before it was stopped"
+                arguments = ["resume", out]
+            result = run(*arguments)
+            assert result.returncode == 0, result.stderr
+            kept = results(out)
+            last = max(name.split("/")[0] for name in kept if name.startswith("ckpt_"))
+            found.append({name: kept[name] for name in kept if name == "metrics.jsonl" or name.startswith(last)})
+    whole, resumed = found
+    different = [name for name in whole.keys() | resumed.keys() if whole.get(name) != resumed.get(name)]
+    assert not different and any("normaliser" in name for name in whole), (different, sorted(whole))
+    print(f"stopped twice and resumed, observations normalised: {len(whole)} files, equal")
+
+
 def show() -> None:
     """Trains in several ways and compares."""
+    stopped()
     wanted = None
     for per_worker, transport in WAYS:
         with folder() as place:

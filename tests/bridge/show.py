@@ -7,8 +7,9 @@ import failures
 import kills
 import overhead
 import packages
+import ship
 
-PARTS = ["packages", "failures", "kills", "bits", "overhead"]
+PARTS = ["packages", "failures", "kills", "bits", "ship", "overhead"]
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all without")
@@ -21,4 +22,4 @@ for part in arguments.parts or PARTS:
     if part == "kills":
         kills.show(arguments.kills)
     else:
-        {"packages": packages, "failures": failures, "bits": bits, "overhead": overhead}[part].show()
+        {"packages": packages, "failures": failures, "bits": bits, "ship": ship, "overhead": overhead}[part].show()

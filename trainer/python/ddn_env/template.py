@@ -3,8 +3,8 @@
 In the experiment's file:
 
     [env]
-    env   = "class:ddn_env.template.Meet"
-    state = "concat"
+    kind = "python"
+    env = "class:ddn_env.template.Meet"
 
 Copy this file, say to `mine.py` beside the experiment, rename the class, and write `class:mine.Meet`.
 """
@@ -19,6 +19,7 @@ class Meet:
     n_agents = 2
     actions = ["stay", "left", "right"]
     obs_dim = 2
+    state_dim = 2
     episode_limit = 12
 
     def reset(self, seed: int) -> List[List[float]]:
@@ -37,6 +38,10 @@ class Meet:
         first, second = self.places
         side = (second > first) - (second < first)
         return [[first / 6, side], [second / 6, -side]]
+
+    def state(self) -> List[float]:
+        """Both places; without this method, the experiment says `state = "concat"`."""
+        return [place / 6 for place in self.places]
 
     def render(self) -> str:
         """The line as text; `*` is where both are."""
