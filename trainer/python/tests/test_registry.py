@@ -40,7 +40,7 @@ class RegistryTest(unittest.TestCase):
 
     def test_a_config_error_has_a_key_and_a_reason(self):
         with self.assertRaises(ConfigError) as caught:
-            open_env(Options(MEET), 0)
+            open_env(Options(MEET, state="all"), 0)
         self.assertEqual(caught.exception.key, "state")
         self.assertIn("concat", caught.exception.reason)
 
