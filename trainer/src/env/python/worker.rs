@@ -333,7 +333,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.settle();
+        // An answer that is still under way is not waited for longer than the end itself.
         if let Some(process) = &mut self.process {
             process.close(seconds(self.config.close_timeout));
         }
