@@ -9,13 +9,17 @@ import sys
 
 
 def main() -> int:
+    # The folder that the trainer was started in is searched only where the experiment names it.
+    if os.environ.pop("PYTHONSAFEPATH", None) and sys.version_info < (3, 11):
+        del sys.path[0]
     commands, answers = os.dup(0), os.dup(1)
     # Whatever the environment prints goes where its errors go.
     os.dup2(2, 1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    os.close(nothing)
     guard(commands, answers)
+    # A process that the environment forks must neither read commands nor hold the answers open.
+    os.register_at_fork(after_in_child=lambda: [os.dup2(nothing, pipe) for pipe in (commands, answers)])
     from .worker import serve
 
     return serve(commands, answers)
@@ -27,8 +31,13 @@ def guard(commands: int, answers: int) -> None:
     A worker that hangs in foreign code cannot see that its input was closed; the guard can. It
     looks at the pipe, without reading, for as long as someone may write to it.
     """
-    if os.fork() != 0:
+    child = os.fork()
+    if child != 0:
+        os.waitpid(child, 0)
         return
+    # No child of the worker: an environment may wait for its own.
+    if os.fork() != 0:
+        os._exit(0)
     import select
     import signal
 

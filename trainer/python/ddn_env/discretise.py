@@ -11,7 +11,7 @@ from .adapter import ConfigError
 def grid(space: object, points: int, most: int) -> Tuple[List[str], List[np.ndarray]]:
     """All combinations of `points` evenly spaced values per axis of a Box, both ends included.
 
-    Gives names ("-1,0.5") and float32 arrays of the Box's shape; the last axis changes fastest.
+    Gives names ("-1 0.5") and float32 arrays of the Box's shape; the last axis changes fastest.
     ConfigError("discretise") for fewer than 2 points, an axis without ends, or more than `most` combinations.
     """
     low = np.asarray(space.low, dtype=np.float64).reshape(-1)
@@ -28,7 +28,10 @@ def grid(space: object, points: int, most: int) -> Tuple[List[str], List[np.ndar
         raise ConfigError("discretise", f"{about}; {points} points per axis make {count} actions, at most are {most}")
     values = [np.linspace(low[i], high[i], points) for i in range(axes)]
     moves = [np.asarray(move, dtype=np.float32) for move in itertools.product(*values)]
-    names = [",".join(f"{value:g}" for value in move) for move in moves]
+    names = [" ".join(f"{value:g}" for value in move) for move in moves]
+    if len(set(names)) < len(names):
+        # A narrow range far from 0: its points differ only in later digits.
+        names = [" ".join(map(repr, move.tolist())) for move in moves]
     return names, [move.reshape(space.shape) for move in moves]
 
 

@@ -4,7 +4,7 @@ Attributes: `n_agents`, `n_actions` (or `actions`, a list of names), `obs_dim`, 
 `state()`. Methods: `reset(seed)` gives observations [N][O]; `step(actions)` gives `(obs, reward, terminated)` or
 `(obs, reward, terminated, truncated)`, and after these, if it likes, a dict whose "won" says whether the episode was
 won. Optional: `agents` (names), `state()` [S], `available()` [N][A], `alive()` [N], `render()` a str, `save()` bytes,
-`load(bytes)` observations, `close()`.
+`load(bytes)` observations, `close()`. `seeded = False` says that a seed does not decide an episode.
 """
 
 from typing import Callable, List, Optional, Tuple
@@ -36,7 +36,7 @@ class ClassAdapter(Adapter):
             obs_dim=obs_dim,
             state_dim=_count(env, "state_dim") if self.state_of else agents * obs_dim,
             episode_limit=episode_limit(options, getattr(env, "episode_limit", 0)),
-            seeded=True,
+            seeded=bool(getattr(env, "seeded", True)),
             saves=_method(env, "save") is not None and _method(env, "load") is not None,
             versions=versions(name),
         )
@@ -86,6 +86,7 @@ class ClassAdapter(Adapter):
             out.alive.fill(1)
         else:
             _copy(self.alive_of(), out.alive, "alive()")
+            out.obs[out.alive == 0] = 0
         if self.available_of is not None:
             _copy(self.available_of(), out.available, "available()")
         else:
@@ -96,16 +97,21 @@ class ClassAdapter(Adapter):
 
 def _parts(result: tuple) -> Tuple[object, object, bool, bool, Optional[bool]]:
     """What `step` gave, as obs, reward, terminated, truncated, won."""
-    count = len(result)
-    if count == 3:
-        return result[0], result[1], bool(result[2]), False, None
-    if count == 4 and not isinstance(result[3], dict):
-        return result[0], result[1], bool(result[2]), bool(result[3]), None
-    if count not in (4, 5):
-        raise ContractError(f"step() gave {count} things; give (obs, reward, terminated)")
-    won = result[-1].get("won")
-    truncated = bool(result[3]) if count == 5 else False
-    return result[0], result[1], bool(result[2]), truncated, None if won is None else bool(won)
+    if not isinstance(result, (tuple, list)) or not 3 <= len(result) <= 5:
+        what = f"{len(result)} things" if isinstance(result, (tuple, list)) else repr(result)
+        raise ContractError(f"step() gave {what}; give (obs, reward, terminated)")
+    obs, reward, terminated, *rest = result
+    info = rest.pop() if rest and (isinstance(rest[-1], dict) or len(rest) == 2) else None
+    truncated = _flag(rest[0], "truncated") if rest else False
+    won = info.get("won") if isinstance(info, dict) else None
+    return obs, reward, _flag(terminated, "terminated"), truncated, None if won is None else _flag(won, "won")
+
+
+def _flag(value: object, name: str) -> bool:
+    """True or False; what merely counts as one in Python, as a list of flags does, is a slip."""
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise ContractError(f"{name} is {value!r}; give one bool for the team, as all(...) of the agents'")
 
 
 def _count(env: object, name: str) -> int:

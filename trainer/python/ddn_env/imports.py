@@ -30,7 +30,7 @@ def load_module(name: str) -> object:
         package = missing.partition(".")[0]
         if missing == package or package not in sys.modules:
             install = _PACKAGES.get(package, package)
-            hint = f"pip install {install} for {sys.executable}, or add its folder to PYTHONPATH"
+            hint = f"pip install {install} for {sys.executable}, or name its folder in env.path (as seen from where the trainer was started)"
         else:
             hint = f"package '{package}' {_version(package)} has no such part"
         raise ConfigError("env", f"cannot import '{name}': no module '{missing}'; {hint}") from error

@@ -16,6 +16,8 @@ def team_reward(reward: object, how: str, agents: int) -> float:
         return float(reward)
     except TypeError:
         pass
+    if reward is None or isinstance(reward, dict):
+        raise ContractError(f"the reward is {reward!r}; give one number, or one for each agent in order")
     values = np.asarray(reward, dtype=np.float64).reshape(-1)
     if len(values) != agents:
         raise ContractError(f"reward has {len(values)} values, there are {agents} agents")

@@ -111,6 +111,9 @@ enum Command {
     CheckEnv {
         /// A config file, or the name of an environment.
         env: String,
+        /// Override one key of the file.
+        #[arg(long, value_name = "A.B=C")]
+        set: Vec<String>,
         /// Which episodes.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -216,8 +219,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
             list::list(json);
             None
         }
-        Command::CheckEnv { env, seed, episodes, envs, json } => {
-            list::check(&env, (seed, episodes as usize), envs.map(|envs| envs as usize), json)?;
+        Command::CheckEnv { env, set, seed, episodes, envs, json } => {
+            list::check((&env, &set), (seed, episodes as usize), envs.map(|envs| envs as usize), json)?;
             None
         }
         Command::Bench { config, set, updates, mixers: true, json, .. } => {
@@ -262,7 +265,7 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     }
     if let Some(error) = error.downcast_ref::<LearnError>() {
         return match error {
-            LearnError::Env(_) => Some(3),
+            LearnError::Env(error) => code_of(error),
             LearnError::Diverged { .. } => Some(4),
             LearnError::Tensor { .. } => Some(1),
         };

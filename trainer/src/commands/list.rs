@@ -42,14 +42,14 @@ pub fn list(json: bool) {
 /// If it breaks its contract.
 #[allow(clippy::print_stdout)]
 pub fn check(
-    what: &str,
+    (what, overrides): (&str, &[String]),
     (seed, episodes): (u64, usize),
     side_by_side: Option<usize>,
     json: bool,
 ) -> anyhow::Result<()> {
     let path = Path::new(what);
     let table = if path.exists() {
-        ExperimentConfig::load(path, &[])?.env
+        ExperimentConfig::load(path, overrides)?.env
     } else {
         toml::Table::from_iter([("kind".to_owned(), toml::Value::String(what.to_owned()))])
     };

@@ -114,6 +114,12 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
                 .into(),
         );
     }
+    if report.lengths == (1, 1) && check.spec.episode_limit > 1 {
+        check.hint(format!(
+            "every episode ended with its first step, the limit is {}; is what step gives for the end right?",
+            check.spec.episode_limit
+        ));
+    }
     report.mean_length = report.steps as f64 / report.episodes as f64;
     report.steps_per_second = report.steps as f64 / time.as_secs_f64().max(1e-9);
     report.hints = check.hints;
@@ -137,8 +143,10 @@ fn check_spec(spec: &EnvSpec) -> Result<(), EnvError> {
         }
     }
     for (k, name) in spec.actions.iter().enumerate() {
-        if name.trim().is_empty() || spec.actions[..k].contains(name) {
-            return breach(&format!("spec.actions[{k}] is {name:?}; names must differ, none blank"));
+        if name.trim().is_empty() || name.contains(',') || spec.actions[..k].contains(name) {
+            return breach(&format!(
+                "spec.actions[{k}] is {name:?}; names must differ, none blank, none with a comma"
+            ));
         }
     }
     if spec.obs_layout.trim().is_empty() {

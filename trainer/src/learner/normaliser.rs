@@ -95,22 +95,24 @@ impl Moments {
     }
 }
 
-/// Every number as three floats whose sum it is.
+/// Where the parts of a number's bits begin, and which bits each has; a float holds 24.
+const PARTS: [(u32, u64); 3] = [(42, 0x3f_ffff), (20, 0x3f_ffff), (0, 0xf_ffff)];
+
+/// The bits of every number as three whole numbers that floats hold.
 fn split(numbers: &[f64]) -> Vec<f32> {
-    let (mut rests, mut parts) = (numbers.to_vec(), Vec::with_capacity(3 * numbers.len()));
-    for _ in 0..3 {
-        for rest in &mut rests {
-            let part = *rest as f32;
-            *rest -= f64::from(part);
-            parts.push(part);
-        }
-    }
-    parts
+    let part = |&(begin, bits): &(u32, u64)| {
+        numbers.iter().map(move |number| ((number.to_bits() >> begin) & bits) as f32)
+    };
+    PARTS.iter().flat_map(part).collect()
 }
 
 fn joined(parts: &[f32]) -> Vec<f64> {
     let width = parts.len() / 3;
-    (0..width).map(|k| parts[k..].iter().step_by(width).rev().map(|&part| f64::from(part)).sum()).collect()
+    let whole = |k: usize| {
+        let bits = parts[k..].iter().step_by(width).zip(PARTS);
+        bits.fold(0, |whole, (&part, (begin, _))| whole | ((part as u64) << begin))
+    };
+    (0..width).map(|k| f64::from_bits(whole(k))).collect()
 }
 
 /// A mean and a scale for each element of a row.
@@ -293,6 +295,10 @@ mod tests {
         normaliser.observe(&episode(30));
         let values = normaliser.values();
         assert_eq!(Normaliser::of_values(&spec(), &values), Some(normaliser));
+        // Nor of numbers that no float holds.
+        let odd = [1e300, -1e-300, f64::MIN_POSITIVE, 0.1, -0.0, f64::MAX];
+        let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&joined(&split(&odd))), bits(&odd));
         let wider = EnvSpec { obs_dim: 4, ..spec() };
         assert_eq!(Normaliser::of_values(&wider, &values), None);
     }

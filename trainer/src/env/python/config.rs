@@ -142,6 +142,12 @@ impl PythonConfig {
 
     /// What the worker is told, as JSON; `first` is the index of its first environment, of `count`.
     pub(super) fn asked(&self, first: usize, count: usize) -> Result<Vec<u8>, EnvError> {
+        if let Some(key) = self.args.iter().find_map(|(key, value)| has_infinite(value).then_some(key)) {
+            return Err(bad(
+                "args",
+                format!("{key} holds a number that is not finite, which cannot be passed on"),
+            ));
+        }
         let asked = serde_json::json!({
             "first": first,
             "count": count,
@@ -155,6 +161,15 @@ impl PythonConfig {
             },
         });
         serde_json::to_vec(&asked).map_err(|error| bad("args", format!("cannot be passed on: {error}")))
+    }
+}
+
+fn has_infinite(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Float(number) => !number.is_finite(),
+        toml::Value::Array(values) => values.iter().any(has_infinite),
+        toml::Value::Table(table) => table.values().any(has_infinite),
+        _ => false,
     }
 }
 

@@ -8,10 +8,11 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
@@ -64,6 +65,13 @@ impl Told {
             best_return: None,
         };
         let sizes = [spec.n_agents, spec.n_actions(), spec.obs_dim, spec.state_dim, spec.episode_limit];
+        for (k, action) in spec.actions.iter().enumerate() {
+            if action.trim().is_empty() || action.contains(',') || spec.actions[..k].contains(action) {
+                return Err(EnvError::Contract(format!(
+                    "{name}: action {k} is named {action:?}; names must differ, none blank, none with a comma"
+                )));
+            }
+        }
         if sizes.contains(&0)
             || sizes.iter().any(|&size| size > 1 << 24)
             || self.stride != wire::stride(&spec)
@@ -127,6 +135,7 @@ pub(super) struct Process {
     /// Frames, one stride after the other; `None` where they come through the pipe.
     memory: Option<File>,
     number: u32,
+    killed: bool,
 }
 
 impl Process {
@@ -134,6 +143,7 @@ impl Process {
     pub(super) fn spawn(config: &PythonConfig) -> Result<Self, EnvError> {
         let mut command = Command::new(&config.python);
         command.args(["-m", "ddn_env"]).env("PYTHONPATH", search_path(config)?).env("PYTHONUNBUFFERED", "1");
+        command.env("PYTHONSAFEPATH", "1");
         // A worker steps its environments on one thread: many workers must not fight for the cores.
         for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
             if std::env::var_os(name).is_none() {
@@ -155,7 +165,7 @@ impl Process {
         };
         let words = Words::of(errors, child.id());
         match Pipe::new(commands, answers) {
-            Ok(pipe) => Ok(Self { child, pipe, words, memory: None, number: 0 }),
+            Ok(pipe) => Ok(Self { child, pipe, words, memory: None, number: 0, killed: false }),
             Err(fault) => Err(EnvError::Gone { reason: fault.to_string() }),
         }
     }
@@ -263,8 +273,10 @@ impl Process {
 
     /// Ends a worker that failed, with all that it started, and says all that is known about why.
     pub(super) fn end(&mut self, trouble: &Trouble) -> String {
+        // Of a process that ends by itself, the last words come before its status is asked for.
+        let ended = matches!(trouble, Trouble::Fault(Fault::Ended));
+        let status = if ended { self.words.wait().then(|| self.child.try_wait()) } else { None };
         self.kill();
-        let status = self.child.wait();
         match trouble {
             Trouble::Complaint(Complaint { env, kind, message, traceback, .. }) => {
                 let which = env.map_or_else(String::new, |env| format!("environment {env}: "));
@@ -272,7 +284,7 @@ impl Process {
             }
             Trouble::Fault(fault) => {
                 let how = match (fault, status) {
-                    (Fault::Ended, Ok(status)) => match (status.code(), status.signal()) {
+                    (Fault::Ended, Some(Ok(Some(status)))) => match (status.code(), status.signal()) {
                         (Some(code), _) => format!("its process ended with exit code {code}"),
                         (None, Some(signal)) => {
                             format!("its process was ended by signal {signal}{}", named(signal))
@@ -296,8 +308,11 @@ impl Process {
     }
 
     /// The worker, its guard and whatever they started are one process group.
-    fn kill(&self) {
-        // The process was not waited for yet, so that the number is still its own.
+    fn kill(&mut self) {
+        if std::mem::replace(&mut self.killed, true) {
+            return;
+        }
+        // The guard is left of a group whose first process has ended, so that its number is not another's.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             _ = kill_process_group(pid, Signal::KILL);
         }
@@ -315,6 +330,7 @@ impl Drop for Process {
 fn named(signal: i32) -> &'static str {
     match signal {
         6 => " (abort)",
+        7 => " (bus error)",
         9 => " (kill; out of memory?)",
         11 => " (segmentation fault)",
         15 => " (terminate)",
@@ -364,7 +380,9 @@ fn shared(transport: Transport, bytes: usize) -> Result<Option<Memory>, EnvError
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
     let memory = file.map(|file| Memory { path, file: Some(file) });
     let sized = memory.and_then(|memory| {
-        memory.file.as_ref().map_or(Ok(()), |file| file.set_len(bytes as u64))?;
+        // Taken at once: a worker that finds no room later dies of it.
+        let all = |file| fallocate(file, FallocateFlags::empty(), 0, bytes.max(1) as u64);
+        memory.file.as_ref().map_or(Ok(()), all)?;
         Ok(memory)
     });
     match (sized, transport) {
@@ -416,10 +434,15 @@ impl Words {
         Self { lines, all_read }
     }
 
+    /// Waits until everything was read, which is when nobody is left to write; not for long.
+    fn wait(&self) -> bool {
+        // True as well where that was waited for before.
+        self.all_read.recv_timeout(Duration::from_secs(1)) != Err(RecvTimeoutError::Timeout)
+    }
+
     /// The last lines of a worker that has ended, indented; nothing where it said nothing.
     fn last(&self) -> String {
-        // Its end of the pipe is closed by now, or will be as soon as what it started has ended.
-        _ = self.all_read.recv_timeout(Duration::from_secs(1));
+        self.wait();
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.is_empty() {
             return String::new();

@@ -75,7 +75,7 @@ impl Header {
             Some(kind) if length <= LONGEST => {
                 Ok(Self { kind, number: u32::from_le_bytes([n0, n1, n2, n3]), length })
             }
-            _ => Err(format!("it sent {bytes:02x?} where a frame should begin")),
+            _ => Err(format!("it sent {:?} where a frame should begin", String::from_utf8_lossy(&bytes))),
         }
     }
 }

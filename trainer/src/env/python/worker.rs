@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::config::{PythonConfig, seconds};
 use super::pipe::Fault;
-use super::process::{Process, Told, Trouble};
+use super::process::{Complaint, Process, Told, Trouble};
 use super::wire::{self, Deed, Done, Kind};
+use crate::env::registry::bad;
 use crate::env::{EnvSpec, Frame, Spent};
 use crate::error::EnvError;
 
@@ -22,7 +23,25 @@ struct Seat {
     /// The frame of the last answer, where it came through the pipe.
     frame: Vec<u8>,
     /// Why its episode is lost, until it was told.
-    lost: Option<String>,
+    lost: Option<Loss>,
+}
+
+/// Why an episode cannot go on.
+#[derive(Clone, Debug)]
+enum Loss {
+    /// The process failed; another try may succeed.
+    Failed(String),
+    /// The config does not fit the environment; another try would show the same.
+    Config { key: String, reason: String },
+}
+
+impl Loss {
+    fn into_error(self) -> EnvError {
+        match self {
+            Self::Failed(reason) => EnvError::Lost { reason },
+            Self::Config { key, reason } => bad(key, reason),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +116,7 @@ impl Worker {
     pub(super) fn begin(&mut self, seat: usize, deed: Deed) -> Result<(), EnvError> {
         let resets = matches!(deed, Deed::Reset(_));
         if resets {
+            self.settle();
             self.seats[seat] = Seat::default();
             self.revive()?;
         }
@@ -128,9 +148,9 @@ impl Worker {
         if matches!(self.seats[seat].deed, Pending::Sent) {
             self.settle();
         }
-        if let Some(reason) = self.seats[seat].lost.take() {
+        if let Some(loss) = self.seats[seat].lost.take() {
             self.seats[seat].running = false;
-            return Err(EnvError::Lost { reason });
+            return Err(loss.into_error());
         }
         let Pending::Answered(done) = std::mem::take(&mut self.seats[seat].deed) else {
             return Err(EnvError::NotRunning);
@@ -259,6 +279,7 @@ impl Worker {
 
     /// Takes up a saved episode; the answer is finished like that to a step.
     pub(super) fn load(&mut self, seat: usize, saved: &[u8], frame: &mut Frame) -> Result<(), EnvError> {
+        self.settle();
         self.seats[seat] = Seat::default();
         self.revive()?;
         let began = Instant::now();
@@ -276,9 +297,15 @@ impl Worker {
         tracing::warn!(worker = self.index, "a worker failed: {reason}");
         // What was logged in full is told again by its first line.
         let reason = reason.lines().next().unwrap_or_default().to_owned();
+        let loss = match trouble {
+            Trouble::Complaint(Complaint { key: Some(key), message, .. }) => {
+                Loss::Config { key: key.clone(), reason: message.clone() }
+            }
+            _ => Loss::Failed(reason.clone()),
+        };
         for seat in &mut self.seats {
             if seat.running || !matches!(seat.deed, Pending::Nothing) {
-                seat.lost = Some(reason.clone());
+                seat.lost = Some(loss.clone());
                 seat.deed = Pending::Nothing;
             }
         }
