@@ -7,6 +7,7 @@ pub mod board;
 pub mod console;
 pub mod counter;
 mod panic;
+pub mod recorded;
 pub mod report;
 pub mod stack;
 #[cfg(target_arch = "arm")]
