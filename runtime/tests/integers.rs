@@ -1,105 +1,14 @@
 //! Integer layers against a plain reading of `docs/format.md`, in 64 bits.
 
-use std::collections::BTreeMap;
-
 use ddn_runtime::table::{ARGUMENT, SIGMOID_ERROR, TANH_ERROR, sigmoid, tanh};
 use ddn_runtime::{AgentInput, Model};
 use fixture::Random;
+use integers::{ACTIONS, AGENTS, HIDDEN, INPUT, Numbers, OBS, Tensors, WIDTH, file, network};
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
-
-const OBS: usize = 13;
-const ACTIONS: usize = 5;
-const AGENTS: usize = 3;
-/// Agent inputs, and the same padded.
-const INPUT: (usize, usize) = (OBS + ACTIONS + AGENTS, 24);
-const HYPER: usize = 8;
-const WIDTH: usize = 16;
-const HIDDEN: usize = 24;
-
-#[derive(Clone)]
-enum Numbers {
-    F32(Vec<f32>),
-    I8(Vec<i8>),
-    I16(Vec<i16>),
-    I32(Vec<i32>),
-}
-
-type Tensors = BTreeMap<String, (Vec<usize>, Numbers)>;
-
-impl Numbers {
-    fn bytes(&self) -> (&'static str, Vec<u8>) {
-        match self {
-            Self::F32(v) => ("F32", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Self::I8(v) => ("I8", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Self::I16(v) => ("I16", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-            Self::I32(v) => ("I32", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        }
-    }
-
-    /// Integers of any width.
-    fn wide(&self) -> Vec<i64> {
-        match self {
-            Self::F32(_) => panic!("not integers"),
-            Self::I8(v) => v.iter().map(|v| i64::from(*v)).collect(),
-            Self::I16(v) => v.iter().map(|v| i64::from(*v)).collect(),
-            Self::I32(v) => v.iter().map(|v| i64::from(*v)).collect(),
-        }
-    }
-
-    fn floats(&self) -> &[f32] {
-        if let Self::F32(v) = self { v } else { panic!("not floats") }
-    }
-}
-
-/// A network of every integer layer with random weights; padding is zero.
-fn network(seed: u64) -> Tensors {
-    let mut random = Random(seed);
-    let mut tensors = Tensors::new();
-    let mut below = |n: i64| random.below(2 * n as usize + 1) as i64 - n;
-    let mut add = |name: &str, shape: &[usize], numbers: Numbers| {
-        tensors.insert(name.into(), (shape.to_vec(), numbers));
-    };
-    let mut bytes = |n: usize| Numbers::I8((0..n).map(|_| below(127) as i8).collect());
-    add("input.range", &[2], Numbers::F32(vec![16_384.0, 32_767.0]));
-    add("hyper.weight", &[INPUT.0, HYPER], bytes(INPUT.0 * HYPER));
-    add("shift.weight", &[INPUT.0, WIDTH], bytes(INPUT.0 * WIDTH));
-    add("block.weight", &[INPUT.0, WIDTH, HYPER], bytes(INPUT.0 * WIDTH * HYPER));
-    add("fc1.weight", &[WIDTH, WIDTH], bytes(WIDTH * WIDTH));
-    add("gru.weight_ih", &[3 * HIDDEN, WIDTH], bytes(3 * HIDDEN * WIDTH));
-    add("gru.weight_hh", &[3 * HIDDEN, HIDDEN], bytes(3 * HIDDEN * HIDDEN));
-    add("fc2.weight", &[8, HIDDEN], bytes(8 * HIDDEN));
-    let mut words =
-        |n: usize, at: i64, by: i64| Numbers::I32((0..n).map(|_| (at + below(by)) as i32).collect());
-    for (layer, width, unit) in
-        [("hyper", HYPER, 20_000_000), ("shift", WIDTH, 16_000_000), ("fc1", WIDTH, 20_000_000)]
-    {
-        add(&format!("{layer}.bias"), &[width], words(width, 0, 5_000));
-        add(&format!("{layer}.scale"), &[width], words(width, unit, unit / 2));
-    }
-    add("block.scale", &[1], words(1, 30_000_000, 0));
-    add("gru.scale_ih", &[3 * HIDDEN], words(3 * HIDDEN, 4_000_000, 3_000_000));
-    add("gru.scale_hh", &[3 * HIDDEN], words(3 * HIDDEN, 4_000_000, 3_000_000));
-    add("gru.bias", &[4 * HIDDEN], words(4 * HIDDEN, 0, 1 << ARGUMENT));
-    let gain = (0..INPUT.0 * WIDTH).map(|_| 16_000 + below(16_000) as i16).collect();
-    add("block.gain", &[INPUT.0, WIDTH], Numbers::I16(gain));
-    add("fc2.bias", &[ACTIONS], Numbers::F32((0..ACTIONS).map(|i| 0.1 * i as f32).collect()));
-    add("fc2.scale", &[ACTIONS], Numbers::F32((0..ACTIONS).map(|i| 2e-6 * (i + 1) as f32).collect()));
-    tensors
-}
-
-fn file(tensors: &Tensors) -> Vec<u8> {
-    let graph = "quantize:0>7:input;sparse_i8:7>1:hyper;relu:1>1;sparse_i8:7>2:shift;block_i8:1,7,2>3:block;\
-                 linear_i8:3>4:fc1;leaky_relu:4>4;gru_i8:4>5:gru;values_i8:5>6:fc2";
-    let inputs = format!("obs:{OBS},last_action:{ACTIONS},agent_id:{AGENTS}");
-    let metadata = fixture::metadata(graph, &inputs, AGENTS, "a,b,c,d,e");
-    let typed = tensors.iter().map(|(name, (shape, numbers))| {
-        let (dtype, bytes) = numbers.bytes();
-        (name.clone(), (dtype, shape.clone(), bytes))
-    });
-    fixture::sealed(&metadata, &typed.collect())
-}
+#[path = "../fixture/integers.rs"]
+mod integers;
 
 /// `ordinary(a b / 2^32)`, to nearest, ties up.
 fn scaled(a: i64, b: i64) -> i64 {

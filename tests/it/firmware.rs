@@ -1,19 +1,23 @@
 //! Every board of `examples/firmware` against the host: equal actions and equal bits of every Q-value.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
-use fixture::{Random, Tensors, encode, metadata, record};
+use fixture::{Metadata, Random, Tensors, encode, metadata, record};
+use integers::Numbers;
 
 #[path = "../../runtime/fixture/mod.rs"]
 mod fixture;
+#[path = "../../runtime/fixture/integers.rs"]
+mod integers;
 
 /// The boards whose vector unit takes numbers below the normal range for zeros, whatever its control register says.
 const FLUSHING: &[&str] = &["an547"];
 
-/// Held while an image is built and run: both tests build the same image, with other files in it.
+/// Held while an image is built and run: all tests build the same images, with other files in it.
 static IMAGE: Mutex<()> = Mutex::new(());
 
 fn top() -> PathBuf {
@@ -67,6 +71,49 @@ fn every_board_says_what_the_host_says() {
     assert!(host.len() > 40, "the host replays only {} lines", host.len());
     for board in boards() {
         assert_eq!(lines(&mut replay(&board))[..host.len()], host[..], "{board}");
+    }
+}
+
+/// Steps that no file was made with: the reference net, and a network of every kind of integer layer.
+#[test]
+fn integers_have_the_same_bits_on_every_board() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reference = fs::read(top().join("examples/firmware/assets/reference_int8.safetensors"));
+    let mut every = integers::network(3);
+    for (name, (shape, values)) in record(&integers::file(&every), &[1], 4, 11) {
+        every.insert(name, (shape, Numbers::F32(values)));
+    }
+    for (name, file, agents) in [
+        ("reference", reference.expect("is committed"), &[0][..]),
+        ("every kind", integers::file(&every), &[0, 1, 2]),
+    ] {
+        let [policy, episodes] = ["policy", "episodes"].map(|name| folder.path().join(name));
+        fs::write(&policy, &file).expect("a file");
+        fs::write(&episodes, encode(&Metadata::new(), &record(&file, agents, 60, 23))).expect("a file");
+        let host = host(&policy, &episodes);
+        assert_eq!(host.len(), 1 + 60 * agents.len(), "{name}");
+        let actions: BTreeSet<_> = host.iter().filter_map(|line| line.split(' ').nth(5)).collect();
+        assert!(actions.len() > 1, "{name}: a network that always acts alike shows little");
+        for board in boards() {
+            let mut replay = replay(&board);
+            replay.env("DDN_POLICY", &policy).env("DDN_EPISODES", &episodes);
+            assert_eq!(lines(&mut replay)[..host.len()], host[..], "{name} on {board}");
+        }
+    }
+}
+
+/// The examples for Embassy and RTIC act on what the first agent saw as the host does.
+#[test]
+fn tasks_act_as_the_host_does() {
+    let assets = top().join("examples/firmware/assets");
+    let host = host(&assets.join("policy.safetensors"), &assets.join("episodes.safetensors"));
+    let first = host.iter().filter(|line| line.starts_with("step")).take(15);
+    let want: Vec<&str> = first.filter_map(|line| Some(line.split_once(" q ")?.0)).collect();
+    assert_eq!(want.len(), 15);
+    for example in ["embassy", "rtic"] {
+        let mut task = Command::new("cargo");
+        task.args(["run", "--release", "--locked"]).current_dir(top().join("examples").join(example));
+        assert_eq!(lines(&mut task), want, "{example}");
     }
 }
 
