@@ -76,6 +76,31 @@ fn arrows() -> Vec<(String, String, String)> {
     arrows
 }
 
+/// In a document, the block of code after `<!-- from FILE -->` is the part of that file between its marks.
+#[test]
+fn code_in_documents_is_the_code_that_is_built() {
+    let begin = concat!("// begin", ": docs/");
+    let mut shown = BTreeSet::new();
+    for name in files(&[".md"]) {
+        for part in text(&name).split("<!-- from ").skip(1) {
+            let (file, part) = part.split_once(" -->\n\n```rust\n").expect("a file and a block");
+            let (block, _) = part.split_once("\n```\n").expect("the block ends");
+            let source = text(file);
+            let (_, source) = source.split_once(&format!("// begin: {name}\n")).expect("a mark");
+            let lines: Vec<&str> = source.lines().take_while(|line| line.trim() != "// end").collect();
+            let indents =
+                lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len());
+            let indent = indents.min().unwrap_or(0);
+            let lines: Vec<&str> = lines.iter().map(|line| line.get(indent..).unwrap_or_default()).collect();
+            assert_eq!(block, lines.join("\n"), "{name} shows {file}");
+            shown.insert(file.to_owned());
+        }
+    }
+    let marked: BTreeSet<String> = holding(&[".rs"], &[begin.to_owned()]).into_iter().collect();
+    assert_eq!(shown, marked);
+    assert!(!shown.is_empty());
+}
+
 #[test]
 fn the_trainer_knows_neither_runtime_nor_export() {
     for (from, kind, to) in arrows() {

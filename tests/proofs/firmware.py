@@ -12,10 +12,10 @@ ASSETS = FIRMWARE / "assets"
 BOARDS = sorted(path.stem for path in FIRMWARE.glob("boards/*.toml"))
 
 
-def output(*command, **environment):
+def output(*command, folder=FIRMWARE, **environment):
     """What a command prints. Ends the program if it fails."""
     ran = subprocess.run(
-        command, cwd=FIRMWARE, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
+        command, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
     )
     if ran.returncode != 0:
         sys.exit(f"{ran.stdout}\nfailed ({ran.returncode}): {' '.join(command)}")

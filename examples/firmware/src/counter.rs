@@ -66,4 +66,12 @@ impl Range {
         let line = Line::new().text("instructions per step: min ").number(self.min as usize);
         line.text(" mean ").number(mean as usize).text(" max ").number(self.max as usize).print();
     }
+
+    /// Prints `instructions at the extremes: min … max …`, on boards that can count.
+    pub fn print_extremes(&self) {
+        if Here::RATE.is_some() {
+            let line = Line::new().text("instructions at the extremes: min ").number(self.min as usize);
+            line.text(" max ").number(self.max as usize).print();
+        }
+    }
 }

@@ -8,8 +8,8 @@ use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
 use ddn_runtime::{AgentInput, Memory, Model};
 
-/// How many steps are measured.
-const STEPS: u32 = 32;
+/// How many steps on random observations are measured.
+const STEPS: usize = 32;
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
@@ -28,18 +28,30 @@ fn run() -> Result<(), &'static str> {
     let mut obs = [0.0_f32; 64];
     let mut cost = Range::default();
     let mut state = 1_u32;
-    for _ in 0..STEPS {
-        for value in &mut obs {
+    // After so many steps: nothing to see, everything at once, gates that are wide open or shut.
+    let kinds = [0.0, 1.0, -1.0, 1e-30, 1e4, -1e4, 1e20, -1e20];
+    let mut extremes = Range::default();
+    for index in 0..STEPS + 3 * kinds.len() {
+        let extreme = index.checked_sub(STEPS);
+        let kind = extreme.and_then(|index| kinds.get(index / 3)).copied().unwrap_or_default();
+        for (at, value) in obs.iter_mut().enumerate() {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *value = (state >> 8) as f32 / 8_388_608.0 - 1.0;
+            *value = match extreme.map(|index| index % 3) {
+                None => (state >> 8) as f32 / 8_388_608.0 - 1.0,
+                Some(0) => kind,
+                Some(1) if at % 2 == 0 => kind,
+                Some(2) if at == 0 => kind,
+                Some(_) => -0.0,
+            };
         }
         let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &[true; 4] };
         let (action, count) =
             counter.count(|| policy.act(&mut memory, input, &mut scratch).map(|action| action.index));
         action.map_err(|_| "a step cannot be taken")?;
-        cost.add(count);
+        if extreme.is_some() { extremes.add(count) } else { cost.add(count) }
     }
     cost.print();
+    extremes.print_extremes();
     report::open(open, verify);
     report::buffers(&policy);
     Ok(())

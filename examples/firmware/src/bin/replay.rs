@@ -7,7 +7,7 @@
 use ddn_firmware::console::Line;
 use ddn_firmware::counter::{Counter, Range};
 use ddn_firmware::report;
-use ddn_runtime::{Memory, Model, Recording};
+use ddn_runtime::{AgentInput, Memory, Model, Policy, Recording};
 
 /// Floats an agent may remember.
 const MEMORY: usize = 256;
@@ -46,8 +46,31 @@ fn run() -> Result<(), &'static str> {
         differ += usize::from(!same || action.index != step.action);
     }
     cost.print();
+    bounds(&counter, &policy, &mut memory, &mut scratch)?.print_extremes();
     report::open(open, verify);
     report::buffers(&policy);
     Line::new().text("steps that differ from the recording: ").number(differ).print();
     if differ == 0 { Ok(()) } else { Err("the replay disagrees with the recording") }
+}
+
+/// The cheapest and the dearest step there can be: layers that see the observation leave out what is zero.
+fn bounds(
+    counter: &Counter,
+    policy: &Policy<'_>,
+    memory: &mut [f32],
+    scratch: &mut [f32],
+) -> Result<Range, &'static str> {
+    let (obs_dim, n_actions) = (policy.spec().obs_dim(), policy.spec().n_actions());
+    let available = [true; 64];
+    let available = available.get(..n_actions).ok_or("there are too many actions")?;
+    let mut cost = Range::default();
+    for (value, last_action) in [(0.0, None), (0.5, Some(0))] {
+        let obs = [value; 512];
+        let obs = obs.get(..obs_dim).ok_or("the observation is too wide")?;
+        let input = AgentInput { obs, last_action, agent_id: 0, available };
+        let (action, count) = counter.count(|| policy.act(memory, input, scratch).map(|action| action.index));
+        action.map_err(|_| "a step cannot be taken")?;
+        cost.add(count);
+    }
+    Ok(cost)
 }
