@@ -1,5 +1,5 @@
 //! The functions as C calls them, called from Rust: the same answers as the crate below, and a code for each mistake.
-//! Run under Miri too.
+//! `tests/run miri` runs it as well.
 #![allow(missing_docs, clippy::unwrap_used)]
 #![allow(unsafe_code)] // each call of the functions, which keep their contract with locals of the test
 
@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 use std::slice;
+use std::sync::OnceLock;
 
 use ddn_runtime::{Memory, Model};
 use ddn_runtime_capi::*;
-use fixture::{Metadata, Random, SMALL, Tensors, agent, encode, metadata, record};
+use fixture::{Metadata, Random, Sizes, Tensors, agent, encode, metadata, record};
 
 #[path = "../../fixture/mod.rs"]
 mod fixture;
@@ -41,11 +42,15 @@ impl File {
 
     /// A small policy that carries four recorded steps.
     fn policy(seed: u64) -> Self {
-        let (mut metadata, mut tensors) = agent(SMALL, seed);
-        metadata.insert("ddn.contract".into(), "0123abcd".into());
-        let bare = Self::encode(&metadata, &tensors);
-        tensors.extend(record(bare.bytes(), &[SMALL.agents - 1], 4, seed + 1));
-        Self::encode(&metadata, &tensors)
+        static FILES: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
+        let make = || {
+            let (mut metadata, mut tensors) = agent(SIZES, seed);
+            metadata.insert("ddn.contract".into(), "0123abcd".into());
+            let bare = Self::encode(&metadata, &tensors);
+            tensors.extend(record(bare.bytes(), &[SIZES.agents - 1], 4, seed + 1));
+            encode(&metadata, &tensors)
+        };
+        Self::new(FILES[seed as usize].get_or_init(make))
     }
 }
 
@@ -57,6 +62,8 @@ struct Agent {
 }
 
 const ALL: [u8; 3] = [1; 3];
+/// As small as can be: an interpreter runs this too.
+const SIZES: Sizes = Sizes { obs: 5, actions: 3, agents: 2, hyper: 2, width: 3, hidden: 6 };
 
 impl Agent {
     fn new(file: &File) -> Self {
@@ -179,7 +186,7 @@ fn a_policy_says_what_it_was_trained_for() {
 
 #[test]
 fn a_self_test_notices() {
-    let (metadata, mut tensors) = agent(SMALL, 1);
+    let (metadata, mut tensors) = agent(SIZES, 1);
     let bare = File::encode(&metadata, &tensors);
     let test = |file: &File| {
         let mut c = Agent::new(file);
@@ -388,7 +395,7 @@ fn every_status_of_the_header_has_a_text_of_its_own() {
     let texts: BTreeSet<&str> = codes.iter().map(|&code| text(code)).collect();
     assert_eq!(texts.len(), codes.len());
     assert!(!texts.contains("unknown status") && texts.iter().all(|text| text.is_ascii()));
-    for code in 0..1000 {
+    for code in 0..if cfg!(miri) { 99 } else { 1000 } {
         assert_eq!(text(code) == "unknown status", !codes.contains(&code), "{code}");
     }
     assert_eq!(text(u32::MAX), "unknown status");
