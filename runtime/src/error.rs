@@ -3,11 +3,14 @@
 
 use core::fmt;
 
+// Errors begin with a whole word, `repr(u32)`, because they are moved in words.
+
 /// Why a byte string is not a policy this crate can run.
 ///
 /// `at` counts bytes from the start of the JSON header, `tensor` and `layer` count from zero in the order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum ModelError {
     /// The bytes end before the header does, or the header is longer than [`MAX_HEADER`](crate::model::MAX_HEADER).
     HeaderLength,
@@ -76,6 +79,7 @@ pub enum ModelError {
 /// What is wrong with one layer of `ddn.graph`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum LayerFault {
     /// Not `kind:inputs>output[:name]`.
     Syntax,
@@ -143,6 +147,7 @@ impl core::error::Error for ModelError {}
 /// Why no action was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum ActError {
     /// The memory is shorter than [`Policy::memory_len`](crate::Policy::memory_len).
     Memory {
@@ -204,6 +209,7 @@ impl core::error::Error for ActError {}
 /// Why an opened file is not to be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum VerifyError {
     /// The file cannot be opened any more: its bytes have changed.
     Model(ModelError),
@@ -269,6 +275,7 @@ impl core::error::Error for BatchError {}
 /// Why the self-test failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u32)]
 pub enum SelfTestError {
     /// The file carries no recorded steps.
     NoRecord,

@@ -64,6 +64,11 @@
 //! ```
 #![no_std]
 #![deny(unsafe_code)]
+// Without some kinds of layers, what they alone would use is left.
+#![cfg_attr(
+    not(all(feature = "f32", feature = "int8", feature = "block", feature = "branches")),
+    allow(dead_code)
+)]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;

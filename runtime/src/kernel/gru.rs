@@ -72,17 +72,20 @@ impl Gru<'_> {
     pub(super) fn units_from(&self, first: usize, x: &[f32], h: &[f32], output: &mut [f32]) {
         let old = h.get(first..).unwrap_or_default();
         for (block, (output, old)) in output.chunks_mut(4).zip(old.chunks(4)).enumerate() {
-            let unit = first + 4 * block;
-            let input = |gate: usize| affine(&self.weight_ih, &self.bias_ih, gate * self.hidden + unit, x);
-            let state = |gate: usize| affine(&self.weight_hh, &self.bias_hh, gate * self.hidden + unit, h);
-            let reset = add(input(0), state(0)).map(sigmoid);
-            let update = add(input(1), state(1)).map(sigmoid);
-            let candidate = input(2).into_iter().zip(state(2));
-            let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(candidate);
-            for ((((output, old), r), z), (input, state)) in units {
-                let n = tanh(input + r * state);
-                *output = (1.0 - z) * n + z * old;
+            let sources = [(&self.weight_ih, &self.bias_ih, x), (&self.weight_hh, &self.bias_hh, h)];
+            let mut products = [[[0.0; 4]; 3]; 2];
+            for ((weight, bias, v), products) in sources.into_iter().zip(&mut products) {
+                let mut row = first + 4 * block;
+                for products in products {
+                    *products = weight.affine4(bias, row, v);
+                    row += self.hidden;
+                }
             }
+            for (output, old) in output.iter_mut().zip(old) {
+                *output = *old;
+            }
+            let [[ri, zi, ni], [rs, zs, ns]] = &products;
+            gates([[ri, zi, ni], [rs, zs, ns]], output);
         }
     }
 }
@@ -98,20 +101,4 @@ pub(super) fn gates(products: [[&[f32]; 3]; 2], h: &mut [f32]) {
         let n = tanh(ni + r * ns);
         *h = (1.0 - z) * n + z * *h;
     }
-}
-
-/// Rows `first..first + 4` of `W v + b`.
-#[inline]
-fn affine(weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32]) -> [f32; 4] {
-    let mut sums = weight.dot4(first, v);
-    let bias = bias.row(0).0.get(first..).unwrap_or_default();
-    for (sum, bias) in sums.iter_mut().zip(bias) {
-        *sum += bias;
-    }
-    sums
-}
-
-#[inline]
-fn add([a, b, c, d]: [f32; 4], [p, q, r, s]: [f32; 4]) -> [f32; 4] {
-    [a + p, b + q, c + r, d + s]
 }

@@ -3,7 +3,7 @@
 use super::batch::{self, Lanes};
 use super::{Inputs, Kernel, LaneInputs, Parts, Slot};
 use crate::error::LayerFault;
-use crate::model::matrix::{Matrix, Row};
+use crate::model::matrix::Matrix;
 
 /// Tensors `weight` `[out, in]` and `bias` `[out]`.
 #[derive(Clone, Debug)]
@@ -44,11 +44,10 @@ impl Linear<'_> {
     /// The rows from `first` on.
     #[inline(always)]
     pub(super) fn rows_from(&self, first: usize, x: &[f32], output: &mut [f32]) {
-        Row(self.bias.row(0).0.get(first..).unwrap_or_default()).copy_to(output);
         for (block, output) in output.chunks_mut(4).enumerate() {
-            let dots = self.weight.dot4(first + 4 * block, x);
-            for (output, dot) in output.iter_mut().zip(dots) {
-                *output += dot;
+            let values = self.weight.affine4(&self.bias, first + 4 * block, x);
+            for (output, value) in output.iter_mut().zip(values) {
+                *output = value;
             }
         }
     }

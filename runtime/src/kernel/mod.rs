@@ -29,6 +29,7 @@ mod x86;
 
 use crate::error::LayerFault;
 use crate::model::archive::{Archive, Tensor};
+use crate::model::header::same;
 use crate::model::matrix::Matrix;
 use batch::Lanes;
 use dot_i8::{MAX_TERMS, Weights, padded};
@@ -82,7 +83,7 @@ fn words_mut(words: &mut [f32]) -> &mut [i32] {
 /// What a kernel is made from: the archive, the layer's name in it, and its inputs.
 pub(crate) struct Parts<'a, 'm> {
     pub(crate) archive: &'a Archive<'m>,
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a [u8],
     pub(crate) inputs: &'a [Slot],
 }
 
@@ -206,23 +207,25 @@ pub(crate) trait Kernel<'m>: Sized {
 
 /// Makes the enum of all kernels and its dispatch from one line each.
 macro_rules! layers {
-    ($($kernel:ident($type:ty),)+) => {
+    ($($(#[$cfg:meta])? $kernel:ident($type:ty),)+) => {
         /// A layer of any kind.
         #[derive(Clone, Debug)]
         pub(crate) enum Layer<'m> {
             $(
+                $(#[$cfg])?
                 #[doc = concat!("See `", stringify!($type), "`.")]
                 $kernel($type),
             )+
         }
 
         impl<'m> Layer<'m> {
-            const KINDS: &'static [&'static str] = &[$(<$type>::NAME),+];
+            const KINDS: &'static [&'static str] = &[$($(#[$cfg])? <$type>::NAME),+];
 
             /// Loads the kernel called `kind`.
-            pub(crate) fn load(kind: &str, parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
+            pub(crate) fn load(kind: &[u8], parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
                 $(
-                    if kind == <$type>::NAME {
+                    $(#[$cfg])?
+                    if same(kind, <$type>::NAME.as_bytes()) {
                         return <$type>::load(parts).map(Self::$kernel);
                     }
                 )+
@@ -231,37 +234,37 @@ macro_rules! layers {
 
             pub(crate) fn in_place(&self) -> bool {
                 match self {
-                    $(Self::$kernel(_) => <$type>::IN_PLACE,)+
+                    $($(#[$cfg])? Self::$kernel(_) => <$type>::IN_PLACE,)+
                 }
             }
 
             pub(crate) fn has_lanes(&self) -> bool {
                 match self {
-                    $(Self::$kernel(_) => <$type>::HAS_LANES,)+
+                    $($(#[$cfg])? Self::$kernel(_) => <$type>::HAS_LANES,)+
                 }
             }
 
             pub(crate) fn run_lanes(&self, inputs: LaneInputs<'_>, memory: &mut [Lanes], output: &mut [Lanes]) {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.run_lanes(inputs, memory, output),)+
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.run_lanes(inputs, memory, output),)+
                 }
             }
 
             pub(crate) fn output(&self) -> Slot {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.output(),)+
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.output(),)+
                 }
             }
 
             pub(crate) fn work_dim(&self) -> usize {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.work_dim(),)+
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.work_dim(),)+
                 }
             }
 
             pub(crate) fn memory_dim(&self) -> usize {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.memory_dim(),)+
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.memory_dim(),)+
                 }
             }
 
@@ -273,7 +276,7 @@ macro_rules! layers {
                 output: &mut [f32],
             ) {
                 match self {
-                    $(Self::$kernel(kernel) => kernel.run(inputs, memory, work, output),)+
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.run(inputs, memory, work, output),)+
                 }
             }
         }
@@ -281,19 +284,32 @@ macro_rules! layers {
 }
 
 layers! {
+    #[cfg(feature = "f32")]
     Linear(linear::Linear<'m>),
     Relu(relu::Relu),
+    #[cfg(feature = "branches")]
     LeakyRelu(leaky_relu::LeakyRelu),
+    #[cfg(all(feature = "f32", feature = "block"))]
     Block(block::Block<'m>),
+    #[cfg(all(feature = "f32", feature = "block"))]
     Sparse(sparse::Sparse<'m>),
+    #[cfg(all(feature = "f32", feature = "block"))]
     FoldedBlock(folded_block::FoldedBlock<'m>),
+    #[cfg(feature = "f32")]
     Gru(gru::Gru<'m>),
+    #[cfg(feature = "branches")]
     Concat(concat::Concat),
+    #[cfg(feature = "int8")]
     Quantize(quantize::Quantize),
+    #[cfg(feature = "int8")]
     LinearI8(linear_i8::LinearI8<'m>),
+    #[cfg(all(feature = "int8", feature = "block"))]
     SparseI8(sparse_i8::SparseI8<'m>),
+    #[cfg(all(feature = "int8", feature = "block"))]
     BlockI8(block_i8::BlockI8<'m>),
+    #[cfg(feature = "int8")]
     GruI8(gru_i8::GruI8<'m>),
+    #[cfg(feature = "int8")]
     ValuesI8(values_i8::ValuesI8<'m>),
 }
 

@@ -158,7 +158,7 @@ impl<'m> Archive<'m> {
 
     /// The tensor called `layer.part`.
     #[inline(never)]
-    pub(crate) fn part(&self, layer: &str, part: &str) -> Option<Tensor<'m>> {
+    pub(crate) fn part(&self, layer: &[u8], part: &str) -> Option<Tensor<'m>> {
         let len = layer.len() + 1 + part.len();
         let is_it = |name: &[u8]| after(name, layer).is_some_and(|rest| same(rest, part.as_bytes()));
         let mut entries = self.tensors.iter();
@@ -166,7 +166,7 @@ impl<'m> Archive<'m> {
     }
 
     /// All tensors called `layer.…`.
-    pub(crate) fn parts(&self, layer: &str) -> impl Iterator<Item = Tensor<'m>> {
+    pub(crate) fn parts(&self, layer: &[u8]) -> impl Iterator<Item = Tensor<'m>> {
         self.tensors
             .iter()
             .filter(move |entry| after(entry.name, layer).is_some())
@@ -302,8 +302,8 @@ const SHAPE: u8 = 2;
 const OFFSETS: u8 = 4;
 
 /// What follows `layer` and a dot, if `name` begins so.
-fn after<'m>(name: &'m [u8], layer: &str) -> Option<&'m [u8]> {
-    match begins(name, layer.as_bytes())? {
+fn after<'m>(name: &'m [u8], layer: &[u8]) -> Option<&'m [u8]> {
+    match begins(name, layer)? {
         [b'.', part @ ..] => Some(part),
         _ => None,
     }
@@ -390,7 +390,7 @@ mod tests {
         file.extend([0xff, 0x80, 0x7f]);
         let mut archive = Archive::new(&file);
         assert_eq!(archive.read(), Ok(()));
-        let tensor = |part| archive.part("l", part).unwrap();
+        let tensor = |part| archive.part(b"l", part).unwrap();
         let (f, w, h, b) = (tensor("f"), tensor("w"), tensor("h"), tensor("b"));
         assert_eq!(f.f32s().map(|values| values[1].to_bits()), Some(1 << 31));
         assert_eq!(w.i32s(), Some(&[i32::MIN, 7][..]));
@@ -405,6 +405,6 @@ mod tests {
             assert_eq!(tensor.i16s().is_some(), dtype == Dtype::I16);
             assert_eq!(tensor.i8s().is_some(), dtype == Dtype::I8);
         }
-        assert!(archive.part("l", "x").is_none() && archive.part("l.", "f").is_none());
+        assert!(archive.part(b"l", "x").is_none() && archive.part(b"l.", "f").is_none());
     }
 }

@@ -11,6 +11,7 @@ use core::ops::Range;
 use heapless::Vec;
 
 use super::archive::Archive;
+use super::spec::{AgentSpec, bytes};
 use super::split::{cut, split};
 use crate::error::{LayerFault, ModelError};
 use crate::kernel::{Layer, MAX_INPUTS, Parts, Slot};
@@ -63,61 +64,62 @@ pub(crate) struct Graph<'m> {
 }
 
 impl<'m> Graph<'m> {
-    /// A graph without layers for an agent input of `input_dim` floats.
-    pub(crate) fn new(input_dim: usize) -> Self {
-        let input = Span { start: 0, len: input_dim };
-        Self { steps: Vec::new(), input, q: Span::default(), memory_len: 0, scratch_len: input_dim }
+    /// A graph without layers.
+    pub(crate) fn new() -> Self {
+        let none = Span::default();
+        Self { steps: Vec::new(), input: none, q: none, memory_len: 0, scratch_len: 0 }
     }
 
-    /// Reads `ddn.graph` for `n_actions` Q-values.
-    pub(crate) fn read(
-        &mut self,
-        text: &str,
-        archive: &Archive<'m>,
-        n_actions: usize,
-    ) -> Result<(), ModelError> {
+    /// Reads `ddn.graph` for the inputs and the actions of `spec`.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, archive: &Archive<'m>, spec: &AgentSpec<'m>) -> Result<(), ModelError> {
+        let text = bytes(archive, "ddn.graph")?;
+        let len = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
+        self.input = Span { start: 0, len };
+        self.scratch_len = len;
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
-        let mut q = Slot::F32(self.input.len);
+        let mut q = Slot::F32(len);
         *first = Some(Filled { span: self.input, slot: q });
         for (layer, text) in split(text, b';').enumerate() {
             let pushed = self.push(text, archive, &mut slots);
             q = pushed.map_err(|fault| ModelError::Layer { layer, fault })?;
         }
-        if q == Slot::F32(n_actions) {
+        if q == Slot::F32(spec.n_actions()) {
             return Ok(());
         }
         Err(ModelError::Layer { layer: self.steps.len().saturating_sub(1), fault: LayerFault::Width })
     }
 
     /// Adds one layer, `kind:inputs>output[:name]`, and says what it writes.
+    #[inline(never)]
     fn push(
         &mut self,
-        text: &str,
+        text: &[u8],
         archive: &Archive<'m>,
         slots: &mut [Option<Filled>; MAX_SLOTS],
     ) -> Result<Slot, LayerFault> {
         let (kind, rest) = cut(text, b':').ok_or(LayerFault::Syntax)?;
         let (from, to) = cut(rest, b'>').ok_or(LayerFault::Syntax)?;
-        let (to, name) = cut(to, b':').unwrap_or((to, ""));
+        let (to, name) = cut(to, b':').unwrap_or((to, &[]));
 
         let mut inputs = [Span::default(); MAX_INPUTS];
         let mut holds = [Slot::F32(0); MAX_INPUTS];
-        let mut count = 0;
+        let (mut count, mut reads) = (0, 0_u32);
         for number in split(from, b',') {
-            let Filled { span, slot } =
-                slots.get(index(number)?).copied().flatten().ok_or(LayerFault::Slot)?;
-            if inputs.iter().take(count).any(|other| *other == span) {
-                return Err(LayerFault::Arity);
-            }
-            *inputs.get_mut(count).ok_or(LayerFault::Arity)? = span;
-            *holds.get_mut(count).ok_or(LayerFault::Arity)? = slot;
+            let number = index(number)?;
+            let filled = slots.get(number).copied().flatten().ok_or(LayerFault::Slot)?;
+            let place = inputs.get_mut(count).zip(holds.get_mut(count));
+            let (input, holds) = place.filter(|_| reads >> number & 1 == 0).ok_or(LayerFault::Arity)?;
+            (*input, *holds) = (filled.span, filled.slot);
+            reads |= 1 << number;
             count += 1;
         }
         let holds = holds.get(..count).unwrap_or_default();
         let layer = Layer::load(kind, &Parts { archive, name, inputs: holds })?;
 
-        let to = slots.get_mut(index(to)?).ok_or(LayerFault::Slot)?;
+        let number = index(to)?;
+        let to = slots.get_mut(number).ok_or(LayerFault::Slot)?;
         let slot = layer.output();
         let output = match *to {
             Some(filled) if filled.slot == slot => filled.span,
@@ -125,7 +127,7 @@ impl<'m> Graph<'m> {
             None => take(&mut self.scratch_len, slot.words())?,
         };
         *to = Some(Filled { span: output, slot });
-        if !layer.in_place() && inputs.iter().take(count).any(|input| *input == output) {
+        if !layer.in_place() && reads >> number & 1 == 1 {
             return Err(LayerFault::Arity);
         }
         let memory = take(&mut self.memory_len, layer.memory_dim())?;
@@ -164,9 +166,9 @@ impl<'m> Graph<'m> {
 
 /// A slot's number.
 #[inline(never)]
-fn index(text: &str) -> Result<usize, LayerFault> {
+fn index(text: &[u8]) -> Result<usize, LayerFault> {
     let mut number = 0;
-    for byte in text.bytes() {
+    for byte in text {
         black_box(()); // one copy of the loop
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {

@@ -36,18 +36,37 @@ impl<'m> Matrix<'m> {
         self.values.get(first.saturating_mul(self.cols)..).unwrap_or_default()
     }
 
-    /// Dot products of the rows `first..first + 4` with `x`, 0 for rows that do not exist.
+    /// Dot products of the rows `first..first + 4` with `x`; those of rows that do not exist mean nothing.
     ///
     /// All four at once, so that `x` is loaded once for them: their sixteen sums fit the registers of a Cortex-M4F.
+    #[inline]
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
         let width = self.cols;
         let begin = first.wrapping_mul(width); // no overflow: a row is part of the file
         let rest = self.values.get(begin..).unwrap_or_default();
-        let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
-        let (d, _) = rest.split_at_checked(width).unwrap_or_default();
+        if cfg!(ddn_mve) {
+            let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
+            let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
+            let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
+            let (d, _) = rest.split_at_checked(width).unwrap_or_default();
+            return dot4([a, b, c, d], x);
+        }
+        let (Some((a, rest)), Some(x)) = (rest.split_at_checked(width), x.get(..width)) else {
+            return [0.0; 4];
+        };
+        let (b, rest) = rest.split_at_checked(width).unwrap_or((a, &[]));
+        let (c, rest) = rest.split_at_checked(width).unwrap_or((a, &[]));
+        let (d, _) = rest.split_at_checked(width).unwrap_or((a, &[]));
         dot4([a, b, c, d], x)
+    }
+
+    /// The same with the elements of the row `bias` added.
+    #[inline(never)]
+    pub(crate) fn affine4(&self, bias: &Matrix<'m>, first: usize, x: &[f32]) -> [f32; 4] {
+        let [p, q, r, s] = self.dot4(first, x);
+        let bias = bias.values.get(first..).unwrap_or_default();
+        let [a, b, c, d] = bias.first_chunk::<4>().copied().unwrap_or_else(|| filled(bias));
+        [p + a, q + b, r + c, s + d]
     }
 }
 
@@ -98,7 +117,50 @@ impl<'m> Row<'m> {
     }
 }
 
-/// Four rows times `x`. The rows have the same length, or are missing.
+/// Four rows times `x`, all of the same length. Written out, because a compiler that looks for small code would not do it.
+#[cfg(not(ddn_mve))]
+#[inline(always)]
+fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let ((c, c_tail), (d, d_tail)) = (c.as_chunks::<4>(), d.as_chunks::<4>());
+    let (x, x_tail) = x.as_chunks::<4>();
+    let [mut p, mut q, mut r, mut s] = [[0.0; 4]; 4];
+    for ((((x, a), b), c), d) in x.iter().zip(a).zip(b).zip(c).zip(d) {
+        p = added(p, x, a);
+        q = added(q, x, b);
+        r = added(r, x, c);
+        s = added(s, x, d);
+    }
+    if !x_tail.is_empty() {
+        // No sum is ever -0, so that adding 0 changes none.
+        let x = filled(x_tail);
+        p = added(p, &x, &filled(a_tail));
+        q = added(q, &x, &filled(b_tail));
+        r = added(r, &x, &filled(c_tail));
+        s = added(s, &x, &filled(d_tail));
+    }
+    [total(p), total(q), total(r), total(s)]
+}
+
+/// Four columns more.
+#[cfg(not(ddn_mve))]
+#[inline(always)]
+fn added([p, q, r, s]: [f32; 4], [x, y, z, w]: &[f32; 4], [a, b, c, d]: &[f32; 4]) -> [f32; 4] {
+    [p + x * a, q + y * b, r + z * c, s + w * d]
+}
+
+/// The last columns, and zeros.
+#[inline(never)]
+fn filled(tail: &[f32]) -> [f32; 4] {
+    let mut columns = [0.0; 4];
+    for (column, value) in columns.iter_mut().zip(tail) {
+        *column = *value;
+    }
+    columns
+}
+
+/// The same for a Cortex-M55, in a form that becomes vector instructions; rows may be missing.
+#[cfg(ddn_mve)]
 #[inline(always)]
 fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
     if d.is_empty() {
@@ -122,6 +184,7 @@ fn dot4([a, b, c, d]: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
 }
 
 /// One row times `x`, in the same order as [`dot4`].
+#[cfg(ddn_mve)]
 fn dot(row: &[f32], x: &[f32]) -> f32 {
     let (row, row_tail) = row.as_chunks::<4>();
     let (x, x_tail) = x.as_chunks::<4>();
@@ -133,7 +196,8 @@ fn dot(row: &[f32], x: &[f32]) -> f32 {
     total(sums)
 }
 
-/// Up to four columns.
+/// Up to four columns more.
+#[cfg(ddn_mve)]
 #[inline(always)]
 fn add(sums: &mut [f32; 4], x: &[f32], row: &[f32]) {
     for ((sum, x), weight) in sums.iter_mut().zip(x).zip(row) {

@@ -51,22 +51,31 @@ impl<'m> Model<'m> {
     /// If anything is wrong with the header, the layers do not chain, or a tensor has another size or type.
     ///
     /// Format: `docs/format.md`.
+    #[inline(never)]
     pub fn open(file: &'m [u8]) -> Result<Self, ModelError> {
         let mut archive = archive::Archive::new(file);
         archive.read()?;
-        let spec = AgentSpec::read(&archive)?;
-        let recording = Recording::read(&archive, &spec)?;
-        let range = read_range(&archive, spec.obs_dim())?;
-        let text = spec::required(&archive, "ddn.graph")?;
-        let input_dim = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
         // Made where it is returned, because copying it costs.
-        let mut opened = Ok(Self { file, spec, graph: graph::Graph::new(input_dim), recording, range });
+        let mut opened = Ok(Self::new(file));
         if let Ok(model) = &mut opened
-            && let Err(error) = model.graph.read(text, &archive, model.spec.n_actions())
+            && let Err(error) = model.read(&archive)
         {
             opened = Err(error);
         }
         opened
+    }
+
+    /// Of a file that is not read yet.
+    fn new(file: &'m [u8]) -> Self {
+        Self { file, spec: AgentSpec::new(), graph: graph::Graph::new(), recording: None, range: None }
+    }
+
+    #[inline(never)]
+    fn read(&mut self, archive: &archive::Archive<'m>) -> Result<(), ModelError> {
+        self.spec.read(archive)?;
+        self.recording = Recording::read(archive, &self.spec)?;
+        self.range = read_range(archive, self.spec.obs_dim())?;
+        self.graph.read(archive, &self.spec)
     }
 
     /// Opens a file that was made for the same contract as its caller.
@@ -114,7 +123,7 @@ fn read_range<'m>(
     archive: &archive::Archive<'m>,
     obs_dim: usize,
 ) -> Result<Option<matrix::Matrix<'m>>, ModelError> {
-    let Some(range) = archive.part("obs", "range") else { return Ok(None) };
+    let Some(range) = archive.part(b"obs", "range") else { return Ok(None) };
     let fits = range.rank == 2 && range.shape == [1, 2, obs_dim];
     let range = range.matrix().filter(|_| fits);
     range.map(Some).ok_or(ModelError::Recording { name: "obs.range" })

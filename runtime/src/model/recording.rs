@@ -54,7 +54,7 @@ impl<'m> Recording<'m> {
     /// `None` if the file has no `kat.obs`. Only shapes are checked.
     #[inline(never)]
     pub(crate) fn read(archive: &Archive<'m>, spec: &AgentSpec<'_>) -> Result<Option<Self>, ModelError> {
-        let part = |name: &'static str| name.get(4..).and_then(|part| archive.part("kat", part));
+        let part = |name: &'static str| name.get(4..).and_then(|part| archive.part(b"kat", part));
         let Some(obs) = part("kat.obs") else {
             return Ok(None);
         };
@@ -120,6 +120,7 @@ impl<'m> Recording<'m> {
 const NONE: u32 = (-1.0_f32).to_bits();
 
 /// A float that is a natural number.
+#[inline(never)]
 fn natural(value: f32) -> Option<usize> {
     let index = value as u16; // saturates
     (f32::from(index).to_bits() == value.to_bits()).then_some(usize::from(index))

@@ -26,6 +26,14 @@ pub enum Part {
     Available,
 }
 
+/// How `ddn.inputs` calls them.
+const PARTS: [(&str, Part); 4] = [
+    ("obs", Part::Obs),
+    ("last_action", Part::LastAction),
+    ("agent_id", Part::AgentId),
+    ("available", Part::Available),
+];
+
 /// Sizes, names and contracts of the agents a policy was trained for.
 ///
 /// Source: the metadata keys `ddn.…`, see `docs/format.md`.
@@ -35,7 +43,7 @@ pub struct AgentSpec<'m> {
     n_actions: usize,
     n_agents: usize,
     inputs: Vec<(Part, usize), 4>,
-    actions: &'m str,
+    actions: &'m [u8],
     obs: Text<'m>,
     environment: Text<'m>,
     config: Text<'m>,
@@ -65,7 +73,7 @@ impl<'m> AgentSpec<'m> {
 
     /// The actions' names, `n_actions` of them.
     pub fn actions(&self) -> impl Iterator<Item = &'m str> + use<'m> {
-        split(self.actions, b',')
+        split(self.actions, b',').map(|name| core::str::from_utf8(name).unwrap_or_default())
     }
 
     /// How an observation is laid out, in words; empty if the file does not say.
@@ -94,49 +102,63 @@ impl<'m> AgentSpec<'m> {
         self.inputs.iter().try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
     }
 
+    /// Of a file that is not read yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            obs_dim: 0,
+            n_actions: 0,
+            n_agents: 0,
+            inputs: Vec::new(),
+            actions: &[],
+            obs: Text::EMPTY,
+            environment: Text::EMPTY,
+            config: Text::EMPTY,
+            contract: Text::EMPTY,
+        }
+    }
+
     /// Reads and cross-checks the metadata.
     #[inline(never)]
-    pub(crate) fn read(archive: &Archive<'m>) -> Result<Self, ModelError> {
+    pub(crate) fn read(&mut self, archive: &Archive<'m>) -> Result<(), ModelError> {
         if !same(bytes(archive, "ddn.format")?, FORMAT.as_bytes()) {
             return Err(ModelError::Version);
         }
         if !same(bytes(archive, "ddn.gates")?, b"rzn") {
             return Err(ModelError::Value { key: "ddn.gates" });
         }
-        let mut spec = Self {
-            obs_dim: 0,
-            n_actions: 0,
-            n_agents: natural(bytes(archive, "ddn.agents")?)
-                .ok_or(ModelError::Value { key: "ddn.agents" })?,
-            inputs: Vec::new(),
-            actions: required(archive, "ddn.actions")?,
-            obs: text(archive, "ddn.obs"),
-            environment: text(archive, "ddn.environment"),
-            config: text(archive, "ddn.config"),
-            contract: text(archive, "ddn.contract"),
-        };
-        for action in spec.actions() {
+        let agents = natural(bytes(archive, "ddn.agents")?);
+        self.n_agents = agents.ok_or(ModelError::Value { key: "ddn.agents" })?;
+        let texts = [
+            (&mut self.obs, "ddn.obs"),
+            (&mut self.environment, "ddn.environment"),
+            (&mut self.config, "ddn.config"),
+            (&mut self.contract, "ddn.contract"),
+        ];
+        for (text, key) in texts {
+            *text = archive.metadata(key).unwrap_or(Text::EMPTY);
+        }
+        self.actions = bytes(archive, "ddn.actions")?;
+        for action in split(self.actions, b',') {
             if action.is_empty() {
                 return Err(ModelError::Value { key: "ddn.actions" });
             }
-            spec.n_actions += 1;
+            self.n_actions += 1;
         }
-        for input in split(required(archive, "ddn.inputs")?, b',') {
-            spec.push(input).ok_or(ModelError::Value { key: "ddn.inputs" })?;
+        for input in split(bytes(archive, "ddn.inputs")?, b',') {
+            self.push(input).ok_or(ModelError::Value { key: "ddn.inputs" })?;
         }
-        Ok(spec)
+        Ok(())
     }
 
     /// Adds `part:width`, each part once and with the width the counts ask for.
-    fn push(&mut self, input: &str) -> Option<()> {
+    fn push(&mut self, input: &[u8]) -> Option<()> {
         let (name, width) = cut(input, b':')?;
-        let width = natural(width.as_bytes())?;
-        let (part, want) = match name {
-            "obs" => (Part::Obs, width),
-            "last_action" => (Part::LastAction, self.n_actions),
-            "agent_id" => (Part::AgentId, self.n_agents),
-            "available" => (Part::Available, self.n_actions),
-            _ => return None,
+        let width = natural(width)?;
+        let (_, part) = *black_box(&PARTS[..]).iter().find(|(known, _)| same(name, known.as_bytes()))?;
+        let want = match part {
+            Part::Obs => width,
+            Part::LastAction | Part::Available => self.n_actions,
+            Part::AgentId => self.n_agents,
         };
         let twice = |(other, _): &(Part, usize)| {
             black_box(()); // one copy of the loop
@@ -152,23 +174,11 @@ impl<'m> AgentSpec<'m> {
     }
 }
 
-/// A value that may be there.
-#[inline(never)]
-fn text<'m>(archive: &Archive<'m>, key: &str) -> Text<'m> {
-    archive.metadata(key).unwrap_or(Text::EMPTY)
-}
-
 /// A value that must be there and be written without escapes.
 #[inline(never)]
-fn bytes<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m [u8], ModelError> {
+pub(crate) fn bytes<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m [u8], ModelError> {
     let text = archive.metadata(key).ok_or(ModelError::Missing { key })?;
     text.bytes().ok_or(ModelError::Value { key })
-}
-
-/// The same as text.
-#[inline(never)]
-pub(crate) fn required<'m>(archive: &Archive<'m>, key: &'static str) -> Result<&'m str, ModelError> {
-    core::str::from_utf8(bytes(archive, key)?).map_err(|_| ModelError::Value { key })
 }
 
 /// A positive decimal number without sign or leading zero.

@@ -118,7 +118,7 @@ impl Policy<'_> {
         let q = self.model.graph.q.range();
         let to = one.scratch.get_mut(q.clone()).ok_or(too_short)?;
         gather(lanes.get(q).ok_or(too_short)?, lane, to);
-        let index = greedy(to, input.available.iter().copied()).ok_or(ActError::NotANumber)?;
+        let index = greedy(to, input.seen().available).ok_or(ActError::NotANumber)?;
         Ok(Action { index, q: to })
     }
 

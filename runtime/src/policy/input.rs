@@ -1,8 +1,5 @@
 //! The agent input: the observation and what else the network was trained to see, in the order of `ddn.inputs`.
 
-use core::iter::Copied;
-use core::slice::Iter;
-
 use crate::error::ActError;
 use crate::model::{AgentSpec, Part};
 
@@ -23,25 +20,48 @@ pub struct AgentInput<'a> {
 
 impl<'a> AgentInput<'a> {
     #[inline(always)]
-    pub(super) fn seen(self) -> Seen<Copied<Iter<'a, f32>>, Copied<Iter<'a, bool>>> {
+    pub(super) fn seen(self) -> Seen<'a> {
         let Self { obs, last_action, agent_id, available } = self;
-        Seen { obs: obs.iter().copied(), last_action, agent_id, available: available.iter().copied() }
+        Seen { obs, last_action, agent_id, available: Mask::Flags(available) }
     }
 }
 
-/// An [`AgentInput`] whose numbers may come from a slice or from a file.
-pub(super) struct Seen<O, V> {
-    pub(super) obs: O,
+/// An [`AgentInput`] whose mask may come from a file.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) obs: &'a [f32],
     pub(super) last_action: Option<usize>,
     pub(super) agent_id: usize,
-    pub(super) available: V,
+    pub(super) available: Mask<'a>,
 }
 
-impl<O, V> Seen<O, V>
-where
-    O: ExactSizeIterator<Item = f32> + Clone,
-    V: ExactSizeIterator<Item = bool> + Clone,
-{
+/// Which actions are available.
+#[derive(Clone, Copy)]
+pub(super) enum Mask<'a> {
+    Flags(&'a [bool]),
+    /// As a file has it: 1 for each available action.
+    Numbers(&'a [f32]),
+}
+
+impl Mask<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Flags(flags) => flags.len(),
+            Self::Numbers(numbers) => numbers.len(),
+        }
+    }
+
+    /// Whether an action is available.
+    #[inline(always)]
+    pub(super) fn allows(self, action: usize) -> bool {
+        match self {
+            Self::Flags(flags) => flags.get(action).is_some_and(|flag| *flag),
+            Self::Numbers(numbers) => numbers.get(action).is_some_and(|number| *number > 0.0),
+        }
+    }
+}
+
+impl Seen<'_> {
     /// Finds everything that can be wrong, before anything is written.
     pub(super) fn check(&self, spec: &AgentSpec<'_>) -> Result<(), ActError> {
         if self.obs.len() != spec.obs_dim() {
@@ -55,10 +75,10 @@ where
         {
             return Err(ActError::Index);
         }
-        if !self.obs.clone().all(f32::is_finite) {
+        if !self.obs.iter().all(|value| value.is_finite()) {
             return Err(ActError::NotFinite);
         }
-        if !self.available.clone().any(|available| available) {
+        if !(0..self.available.len()).any(|action| self.available.allows(action)) {
             return Err(ActError::NoAction);
         }
         Ok(())
@@ -72,21 +92,21 @@ where
                 return;
             };
             match part {
-                Part::Obs => write(slots, self.obs.clone()),
+                Part::Obs => {
+                    for (slot, value) in slots.iter_mut().zip(self.obs) {
+                        *slot = *value;
+                    }
+                }
                 Part::LastAction => one_hot(slots, self.last_action),
                 Part::AgentId => one_hot(slots, Some(self.agent_id)),
                 Part::Available => {
-                    write(slots, self.available.clone().map(|yes| if yes { 1.0 } else { 0.0 }))
+                    for (action, slot) in slots.iter_mut().enumerate() {
+                        *slot = if self.available.allows(action) { 1.0 } else { 0.0 };
+                    }
                 }
             }
             rest = after;
         }
-    }
-}
-
-fn write(slots: &mut [f32], values: impl Iterator<Item = f32>) {
-    for (slot, value) in slots.iter_mut().zip(values) {
-        *slot = value;
     }
 }
 

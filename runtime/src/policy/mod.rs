@@ -92,10 +92,11 @@ impl<'m> Policy<'m> {
         self.act_on(memory, input.seen(), scratch)
     }
 
+    #[inline(never)]
     fn act_on<'s>(
         &self,
         memory: &mut [f32],
-        seen: Seen<impl ExactSizeIterator<Item = f32> + Clone, impl ExactSizeIterator<Item = bool> + Clone>,
+        seen: Seen<'_>,
         scratch: &'s mut [f32],
     ) -> Result<Action<'s>, ActError> {
         let graph = &self.model.graph;

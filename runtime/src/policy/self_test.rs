@@ -1,6 +1,6 @@
 //! The policy against its own recorded answers, on the machine it is about to run on.
 
-use super::input::Seen;
+use super::input::{Mask, Seen};
 use super::{Action, Policy};
 use crate::error::{ActError, SelfTestError};
 use crate::model::RecordedStep;
@@ -12,6 +12,7 @@ impl Policy<'_> {
     ///
     /// # Errors
     /// If there are no recorded steps, or at the first difference.
+    #[inline(never)]
     pub fn self_test(&self, memory: &mut [f32], scratch: &mut [f32]) -> Result<usize, SelfTestError> {
         let recording = self.recording().ok_or(SelfTestError::NoRecord)?;
         self.reset(memory);
@@ -45,10 +46,10 @@ impl Policy<'_> {
             self.reset(memory);
         }
         let seen = Seen {
-            obs: step.obs.iter(),
+            obs: step.obs.as_slice(),
             last_action: step.last_action,
             agent_id: step.agent,
-            available: step.available.iter().map(|flag| flag > 0.0),
+            available: Mask::Numbers(step.available.as_slice()),
         };
         self.act_on(memory, seen, scratch)
     }

@@ -21,17 +21,8 @@ impl<'m> Model<'m> {
     /// # Errors
     /// If the file has no CRC (`ddn.crc`) or no recorded steps, or at the first check that fails.
     pub fn verify(self, memory: &mut [f32], scratch: &mut [f32]) -> Result<Policy<'m>, VerifyError> {
-        let mut archive = Archive::new(self.file);
-        archive.read().map_err(VerifyError::Model)?;
-        let stored = archive.metadata("ddn.crc").and_then(Text::plain).unwrap_or_default();
-        check_crc(self.file, stored)?;
-        check_finite(&archive)?;
-        if let Some(name) = self.recording.and_then(|recording| recording.check(&self.spec)) {
-            return Err(VerifyError::Recording { name });
-        }
         let policy = Policy { model: self };
-        policy.self_test(memory, scratch).map_err(VerifyError::SelfTest)?;
-        Ok(policy)
+        policy.check(memory, scratch).map(|()| policy)
     }
 
     /// Makes the policy without a look at the numbers: for a file that the caller knows to be whole, because it was
@@ -46,10 +37,27 @@ impl<'m> Model<'m> {
     }
 }
 
+impl Policy<'_> {
+    #[inline(never)]
+    fn check(&self, memory: &mut [f32], scratch: &mut [f32]) -> Result<(), VerifyError> {
+        let Model { file, spec, recording, .. } = &self.model;
+        let mut archive = Archive::new(file);
+        archive.read().map_err(VerifyError::Model)?;
+        check_crc(file, archive.metadata("ddn.crc"))?;
+        check_finite(&archive)?;
+        if let Some(name) = recording.as_ref().and_then(|recording| recording.check(spec)) {
+            return Err(VerifyError::Recording { name });
+        }
+        self.self_test(memory, scratch).map_err(VerifyError::SelfTest).map(|_| ())
+    }
+}
+
 /// Compares `stored`, which is a part of `file`, with the CRC of the file when the digits of `stored` are zeros.
-fn check_crc(file: &[u8], stored: &str) -> Result<(), VerifyError> {
+#[inline(never)]
+fn check_crc(file: &[u8], stored: Option<Text<'_>>) -> Result<(), VerifyError> {
+    let stored = stored.and_then(Text::bytes).unwrap_or_default();
     let mut want = 0_u32;
-    for byte in stored.bytes() {
+    for &byte in stored {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
@@ -67,10 +75,11 @@ fn check_crc(file: &[u8], stored: &str) -> Result<(), VerifyError> {
 }
 
 /// Looks at the `F32` tensors of all layers.
+#[inline(never)]
 fn check_finite(archive: &Archive<'_>) -> Result<(), VerifyError> {
-    let graph = spec::required(archive, "ddn.graph").map_err(VerifyError::Model)?;
+    let graph = spec::bytes(archive, "ddn.graph").map_err(VerifyError::Model)?;
     for (layer, text) in split(graph, b';').enumerate() {
-        let name = cut(text, b'>').and_then(|(_, rest)| cut(rest, b':')).map_or("", |(_, name)| name);
+        let name = cut(text, b'>').and_then(|(_, rest)| cut(rest, b':')).map_or(&[][..], |(_, name)| name);
         if !archive.parts(name).filter_map(|tensor| tensor.row()).all(|row| row.is_finite()) {
             return Err(VerifyError::NotFinite { layer });
         }
