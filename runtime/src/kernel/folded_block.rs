@@ -32,6 +32,7 @@ impl<'m> Kernel<'m> for FoldedBlock<'m> {
         Slot::F32(self.width)
     }
 
+    #[inline(never)]
     fn run(&self, [h, x, b, _]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         for (output, b) in output.iter_mut().zip(b) {
             *output = *b;

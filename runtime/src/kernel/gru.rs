@@ -49,6 +49,7 @@ impl<'m> Kernel<'m> for Gru<'m> {
         self.hidden
     }
 
+    #[inline(never)]
     fn run(&self, [x, ..]: Inputs<'_>, memory: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         let done = super::host::gru(self, x, memory, output);

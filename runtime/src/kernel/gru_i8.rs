@@ -58,6 +58,7 @@ impl<'m> Kernel<'m> for GruI8<'m> {
     }
 
     /// Some hidden units at a time, all six products of each; the old state is needed until the last one is done.
+    #[inline(never)]
     fn run(&self, [x, ..]: Inputs<'_>, memory: &mut [f32], work: &mut [f32], output: &mut [f32]) {
         let Some((ordered_x, ordered_h)) = work.split_at_mut_checked(Slot::I16(self.input).words()) else {
             return;

@@ -28,6 +28,7 @@ impl<'m> Kernel<'m> for Quantize {
         Slot::I16(self.width)
     }
 
+    #[inline(never)]
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         let output = halves_mut(output);
         output.fill(0);

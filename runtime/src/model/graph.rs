@@ -142,6 +142,7 @@ impl<'m> Graph<'m> {
     /// Runs all layers on an agent input that is already in its place.
     ///
     /// `None` if a buffer is too short; the caller has ruled that out.
+    #[inline(never)]
     pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
         for Step { layer, inputs, output, memory: span, work } in &self.steps {
             let memory = memory.get_mut(span.range())?;

@@ -39,24 +39,17 @@ impl<'m> Matrix<'m> {
     /// Dot products of the rows `first..first + 4` with `x`; those of rows that do not exist mean nothing.
     ///
     /// All four at once, so that `x` is loaded once for them: their sixteen sums fit the registers of a Cortex-M4F.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dot4(&self, first: usize, x: &[f32]) -> [f32; 4] {
         let width = self.cols;
         let begin = first.wrapping_mul(width); // no overflow: a row is part of the file
         let rest = self.values.get(begin..).unwrap_or_default();
-        if cfg!(ddn_mve) {
-            let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
-            let (b, rest) = rest.split_at_checked(width).unwrap_or_default();
-            let (c, rest) = rest.split_at_checked(width).unwrap_or_default();
-            let (d, _) = rest.split_at_checked(width).unwrap_or_default();
-            return dot4([a, b, c, d], x);
-        }
-        let (Some((a, rest)), Some(x)) = (rest.split_at_checked(width), x.get(..width)) else {
-            return [0.0; 4];
-        };
-        let (b, rest) = rest.split_at_checked(width).unwrap_or((a, &[]));
-        let (c, rest) = rest.split_at_checked(width).unwrap_or((a, &[]));
-        let (d, _) = rest.split_at_checked(width).unwrap_or((a, &[]));
+        let (a, rest) = rest.split_at_checked(width).unwrap_or_default();
+        // Where a row is missing, vectors do better with none, scalars with one of the same length.
+        let missing = if cfg!(ddn_mve) { &[] } else { a };
+        let (b, rest) = rest.split_at_checked(width).unwrap_or((missing, &[]));
+        let (c, rest) = rest.split_at_checked(width).unwrap_or((missing, &[]));
+        let (d, _) = rest.split_at_checked(width).unwrap_or((missing, &[]));
         dot4([a, b, c, d], x)
     }
 
