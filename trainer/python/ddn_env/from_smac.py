@@ -84,7 +84,6 @@ class SmacAdapter(Adapter):
             out.available[slot] = masks[slot]
         if width > 1:
             out.available[:, 1:].max(axis=1, out=out.alive)
-            out.obs[out.alive == 0] = 0
         else:
             out.alive.fill(1)
         if self.joined:

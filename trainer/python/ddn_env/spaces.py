@@ -61,7 +61,7 @@ def action_list(space: object, points: int) -> Tuple[List[str], List[object]]:
         start = np.asarray(getattr(space, "start", 0))
         picks = list(itertools.product(*(range(n) for n in sizes)))
         moves = [np.asarray(pick).reshape(space.shape) + start for pick in picks]
-        return [",".join(map(str, move.reshape(-1))) for move in moves], moves
+        return [" ".join(map(str, move.reshape(-1))) for move in moves], moves
     if what == "Box":
         return grid(space, points, MOST_ACTIONS)
     raise ConfigError("env", f"actions of the space {what} cannot be numbered; Discrete, MultiDiscrete and Box can")

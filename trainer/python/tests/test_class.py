@@ -172,6 +172,14 @@ class ClassTest(unittest.TestCase):
         with self.assertRaisesRegex(ContractError, "step\\(\\) gave 2 things"):
             episode(opened("class:own.Plain", state="concat", args={"result": (1, 2)}), 0)
 
+    def test_only_one_bool_ends_an_episode(self):
+        for end in ([False, False], {"a": False}, "no", None):
+            adapter = opened("class:own.Plain", args={"result": (((1, 2, 3), (4, 5, 6)), 0.0, end)})
+            out = frame(adapter.spec)
+            adapter.reset(1, out)
+            with self.assertRaisesRegex(ContractError, "^terminated is .*; give one bool for the team"):
+                adapter.step([0, 0], out)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -77,7 +77,7 @@ class SpacesTest(unittest.TestCase):
 
     def test_choices_at_a_time_become_their_product(self):
         names, moves = action_list(spaces.MultiDiscrete([2, 3]), 0)
-        self.assertEqual(names, ["0,0", "0,1", "0,2", "1,0", "1,1", "1,2"])
+        self.assertEqual(names, ["0 0", "0 1", "0 2", "1 0", "1 1", "1 2"])
         self.assertEqual([move.tolist() for move in moves[-2:]], [[1, 1], [1, 2]])
         with self.assertRaisesRegex(ConfigError, "3 choices at a time make 1000 actions"):
             action_list(spaces.MultiDiscrete([10, 10, 10]), 0)
@@ -90,7 +90,7 @@ class SpacesTest(unittest.TestCase):
         with self.assertRaisesRegex(ConfigError, f"^discretise: {axes}; `discretise = 3`"):
             action_list(space, 0)
         names, moves = action_list(space, 3)
-        self.assertEqual(names, ["-1,0", "-1,2", "-1,4", "0,0", "0,2", "0,4", "1,0", "1,2", "1,4"])
+        self.assertEqual(names, ["-1 0", "-1 2", "-1 4", "0 0", "0 2", "0 4", "1 0", "1 2", "1 4"])
         self.assertTrue(all(space.contains(move) for move in moves))
 
     def test_grids_have_limits(self):
