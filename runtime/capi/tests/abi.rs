@@ -205,10 +205,11 @@ fn every_wrong_argument_has_a_code_and_changes_nothing() {
     let file = File::policy(1);
     let mut c = Agent::new(&file);
     let (obs, mut memory) = ([0.5; 5], [0.25; 6]);
-    let mut scratch = vec![0.0; c.scratch.len()];
+    // Aligned for an action, too.
+    let mut scratch = vec![0_u64; c.scratch.len().div_ceil(2)];
     let mut action = DdnAction { q: null(), q_len: 0, index: 99 };
-    let (p, m, s) = (&raw const *c.policy, memory.as_mut_ptr(), scratch.as_mut_ptr());
-    let (a, len, fine) = (&raw mut action, scratch.len(), input(&obs, &ALL));
+    let (p, m, s) = (&raw const *c.policy, memory.as_mut_ptr(), scratch.as_mut_ptr().cast::<f32>());
+    let (a, len, fine) = (&raw mut action, c.scratch.len(), input(&obs, &ALL));
     let act = |p, m, n, i, s, len, a| unsafe { ddn_policy_act(p, m, n, i, s, len, a) };
 
     assert_eq!(act(null(), m, 6, &fine, s, len, a), DdnStatus::Null);
