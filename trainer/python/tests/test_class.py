@@ -174,7 +174,8 @@ class ClassTest(unittest.TestCase):
 
     def test_only_one_bool_ends_an_episode(self):
         for end in ([False, False], {"a": False}, "no", None):
-            adapter = opened("class:own.Plain", args={"result": (((1, 2, 3), (4, 5, 6)), 0.0, end)})
+            result = (((1, 2, 3), (4, 5, 6)), 0.0, end)
+            adapter = opened("class:own.Plain", args={"result": result}, state="concat")
             out = frame(adapter.spec)
             adapter.reset(1, out)
             with self.assertRaisesRegex(ContractError, "^terminated is .*; give one bool for the team"):

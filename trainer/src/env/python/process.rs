@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -275,7 +275,7 @@ impl Process {
     pub(super) fn end(&mut self, trouble: &Trouble) -> String {
         // Of a process that ends by itself, the last words come before its status is asked for.
         let ended = matches!(trouble, Trouble::Fault(Fault::Ended));
-        let status = if ended { self.words.wait().then(|| self.child.try_wait()) } else { None };
+        let status = if ended && self.words.wait() { self.status() } else { None };
         self.kill();
         match trouble {
             Trouble::Complaint(Complaint { env, kind, message, traceback, .. }) => {
@@ -284,7 +284,7 @@ impl Process {
             }
             Trouble::Fault(fault) => {
                 let how = match (fault, status) {
-                    (Fault::Ended, Some(Ok(Some(status)))) => match (status.code(), status.signal()) {
+                    (Fault::Ended, Some(status)) => match (status.code(), status.signal()) {
                         (Some(code), _) => format!("its process ended with exit code {code}"),
                         (None, Some(signal)) => {
                             format!("its process was ended by signal {signal}{}", named(signal))
@@ -294,6 +294,17 @@ impl Process {
                     _ => fault.to_string(),
                 };
                 format!("{how}{}", self.words.last())
+            }
+        }
+    }
+
+    /// How a process ended whose files are closed already, which is moments before it can be asked.
+    fn status(&mut self) -> Option<ExitStatus> {
+        let until = Instant::now() + Duration::from_secs(1);
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < until => std::thread::yield_now(),
+                status => return status.ok().flatten(),
             }
         }
     }
