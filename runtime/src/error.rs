@@ -83,7 +83,7 @@ pub enum ModelError {
 pub enum LayerFault {
     /// Not `kind:inputs>output[:name]`.
     Syntax,
-    /// No kernel has this name.
+    /// No kernel has this name, or its kind was left out of this build (the features of this crate).
     Kind,
     /// The wrong number of inputs, or the same slot twice where the kernel cannot work in place.
     Arity,
@@ -101,7 +101,7 @@ impl fmt::Display for LayerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Syntax => "expected kind:inputs>output[:name]",
-            Self::Kind => "unknown kind",
+            Self::Kind => "unknown kind, or one that was left out of this build",
             Self::Arity => "wrong number of inputs, or one slot used twice",
             Self::Slot => "slot is out of range, not written yet, or of another width",
             Self::Tensor => "a tensor is absent",

@@ -19,12 +19,14 @@ CONSTANT, SOFTWARE = ("reference", "reference_int8"), ("virt",)
 ROUNDING = 1
 
 
-def flash(board):
-    cargo("build", board, "smallest")
+def flash(board, layers=None, level=None, policy="reference.safetensors"):
+    """Of `smallest` with all kinds of layers, or with those of one feature, at the optimisation level of the firmware or another."""
+    options = ("--no-default-features", "--features", layers) if layers else ()
+    changed = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": level} if level else {}
+    cargo("build", board, "smallest", *options, DDN_REFERENCE=str(ASSETS / policy), **changed)
     lines = [line.split() for line in llvm("size", "-A", image(board, "smallest")).splitlines()]
     sizes = {line[0]: int(line[1]) for line in lines if len(line) == 3 and line[1].isdigit()}
-    policy = (ASSETS / "reference.safetensors").stat().st_size
-    return sum(sizes.get(section, 0) for section in LOADED) - policy
+    return sum(sizes.get(section, 0) for section in LOADED) - (ASSETS / policy).stat().st_size
 
 
 def measure(board, network):
@@ -82,6 +84,12 @@ def main():
             for what, count, known in zip(("min", "mean", "max"), counts, committed["step"]):
                 check(f"{board}, {name}: step {what}", count, known, committed.get("limit"))
             check(f"{board}, {name}: open", counts[3], committed["open"], committed.get("open_limit"))
+    print()
+    for name, known in budget["flash"].items():
+        board, layers, level = known["board"], known["layers"], known["level"]
+        size = flash(board, layers, level, known["policy"])
+        print(f"{board:<6} flash with {layers} alone, opt-level {level}: {size}", flush=True)
+        check(f"{board}: flash of {name}", size, known["bytes"])
     print("steps: min to max as recorded, least and most at the extremes; steps and opening in instructions, flash in bytes, scratch and memory in floats")
     for complaint in complaints:
         print(complaint)

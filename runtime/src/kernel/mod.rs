@@ -286,7 +286,7 @@ macro_rules! layers {
 layers! {
     #[cfg(feature = "f32")]
     Linear(linear::Linear<'m>),
-    Relu(relu::Relu),
+    Relu(relu::Relu<'m>),
     #[cfg(feature = "branches")]
     LeakyRelu(leaky_relu::LeakyRelu),
     #[cfg(all(feature = "f32", feature = "block"))]

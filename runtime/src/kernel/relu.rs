@@ -1,18 +1,20 @@
 //! `relu`: `max(x, 0)`, in place.
 
+use core::marker::PhantomData;
+
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
 use crate::error::LayerFault;
 
-/// Has no tensors; takes numbers and int16.
+/// Has no tensors; takes numbers and int16. Names the lifetime that layers with tensors have, because it is always there.
 #[derive(Clone, Debug)]
-pub(crate) struct Relu(Slot);
+pub(crate) struct Relu<'m>(Slot, PhantomData<&'m ()>);
 
-impl<'m> Kernel<'m> for Relu {
+impl<'m> Kernel<'m> for Relu<'m> {
     const NAME: &'static str = "relu";
     const IN_PLACE: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
-        parts.only().map(Self)
+        Ok(Self(parts.only()?, PhantomData))
     }
 
     fn output(&self) -> Slot {
