@@ -200,6 +200,12 @@ impl Run {
 
     fn run(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
         progress.start(self.counters.t_env, self.config.t_max);
+        if self.envs.iter().any(|env| !env.seeded()) {
+            tracing::warn!(
+                "{} takes no seed: a run that is resumed goes on with other episodes than one that was not stopped",
+                self.spec.name
+            );
+        }
         let began = (Instant::now(), self.counters.t_env);
         // A run that was stopped between two updates goes on with those that are due.
         let in_first_phase = |run: &Self| {
