@@ -9,7 +9,7 @@ import overhead
 import packages
 import ship
 
-PARTS = ["packages", "failures", "kills", "bits", "ship", "overhead"]
+PARTS = {part.__name__: part for part in (packages, failures, kills, bits, ship, overhead)}
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all without")
@@ -22,4 +22,4 @@ for part in arguments.parts or PARTS:
     if part == "kills":
         kills.show(arguments.kills)
     else:
-        {"packages": packages, "failures": failures, "bits": bits, "ship": ship, "overhead": overhead}[part].show()
+        PARTS[part].show()

@@ -16,18 +16,17 @@ import traceback
 
 import numpy as np
 
-from . import wire
+from . import __version__, wire
 from .adapter import Adapter, ConfigError, Options, Out, Spec
 from .registry import open_env
 
-VERSION = "0.1.0"
 HERE = os.path.dirname(__file__)
 
 
 def serve(commands: int, answers: int) -> int:
     """Answers every command; returns the exit code of the process."""
     pipe = wire.Wire(commands, answers)
-    pipe.send_json(wire.HELLO, 0, {"ddn_env": VERSION, "python": platform.python_version()})
+    pipe.send_json(wire.HELLO, 0, {"ddn_env": __version__, "python": platform.python_version()})
     worker = Worker(pipe)
     while True:
         command = pipe.receive()

@@ -126,7 +126,11 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
     Ok(report)
 }
 
-fn check_spec(spec: &EnvSpec) -> Result<(), EnvError> {
+/// Sizes, names and texts of a description.
+///
+/// # Errors
+/// [`EnvError::Contract`] names the field.
+pub(super) fn check_spec(spec: &EnvSpec) -> Result<(), EnvError> {
     let breach = |what: &str| Err(EnvError::Contract(format!("{}: {what}", spec.name)));
     if spec.name.is_empty() {
         return breach("spec.name is empty; give the name in the registry");
@@ -242,7 +246,7 @@ impl Check<'_> {
             {
                 trace.saved = Some((t, saved));
             }
-            let actions = self.random_actions(&frame, &mut rng);
+            let actions = random_actions(&frame, self.spec.n_actions(), &mut rng);
             self.wrong_calls(&actions, &frame, episode, t, &mut rng)?;
             frame = self.dirty(true);
             let start = Instant::now();
@@ -267,16 +271,6 @@ impl Check<'_> {
         }
         self.refused_after_the_end(&trace)?;
         Ok(trace)
-    }
-
-    fn random_actions(&self, frame: &Frame, rng: &mut ChaCha8Rng) -> Vec<usize> {
-        let masks = frame.available.chunks_exact(self.spec.n_actions());
-        let pick = |mask: &[bool]| {
-            let nth = rng.below(mask.iter().filter(|&&open| open).count());
-            let mut open = (0..mask.len()).filter(|&action| mask[action]);
-            open.nth(nth).expect("the mask was checked to leave an action")
-        };
-        masks.map(pick).collect()
     }
 
     /// Sizes, finiteness, masks.
@@ -510,6 +504,17 @@ impl Check<'_> {
         self.go_on(trace, *t, "the same actions after load", mend)?;
         Ok(true)
     }
+}
+
+/// An available action for each agent, all equally likely; every mask leaves one.
+pub(super) fn random_actions(frame: &Frame, n_actions: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let masks = frame.available.chunks_exact(n_actions);
+    let pick = |mask: &[bool]| {
+        let nth = rng.below(mask.iter().filter(|&&open| open).count());
+        let mut open = (0..mask.len()).filter(|&action| mask[action]);
+        open.nth(nth).expect("the mask was checked to leave an action")
+    };
+    masks.map(pick).collect()
 }
 
 fn same_step(a: &Step, b: &Step) -> bool {

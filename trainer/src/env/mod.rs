@@ -108,8 +108,6 @@ pub struct Step {
 /// Where the time went in a process that steps environments, since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
-    /// Steps of all its environments.
-    pub steps: u64,
     /// Inside of the environments' own `step`.
     pub inside: Duration,
     /// From sending steps to having their answer.

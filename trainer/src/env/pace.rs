@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::Env;
+use super::check::random_actions;
 use crate::error::EnvError;
-use crate::seed::{Draw, number, stream};
+use crate::seed::{number, stream};
 
 /// Random play of several environments in lockstep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +49,7 @@ pub fn pace(envs: &mut [Box<dyn Env>], seed: u64, least: usize) -> Result<Pace, 
     let Some(first) = envs.first() else { return Err(EnvError::NotRunning) };
     let (spec, mut rng) = (first.spec().clone(), stream(seed, "pace"));
     let (mut frames, mut running) = (vec![spec.frame(); envs.len()], vec![false; envs.len()]);
-    let mut actions = vec![vec![0; spec.n_agents]; envs.len()];
+    let mut actions = vec![Vec::new(); envs.len()];
     let before = spent(envs);
     let (mut steps, mut time, mut episode) = (0, Duration::ZERO, 0_u64);
     while steps < least {
@@ -65,12 +66,7 @@ pub fn pace(envs: &mut [Box<dyn Env>], seed: u64, least: usize) -> Result<Pace, 
         }
         let began = Instant::now();
         for (index, env) in envs.iter_mut().enumerate().filter(|(index, _)| running[*index]) {
-            for (action, mask) in
-                actions[index].iter_mut().zip(frames[index].available.chunks(spec.n_actions()))
-            {
-                let nth = rng.below(mask.iter().filter(|&&open| open).count());
-                *action = (0..mask.len()).filter(|&action| mask[action]).nth(nth).unwrap_or(0);
-            }
+            actions[index] = random_actions(&frames[index], spec.n_actions(), &mut rng);
             env.begin_step(&actions[index])?;
         }
         for (index, env) in envs.iter_mut().enumerate() {

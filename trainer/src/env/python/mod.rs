@@ -12,9 +12,11 @@
 //! episodes that it was playing are lost, which [`EnvError::Lost`] says.
 
 mod config;
+mod memory;
 mod pipe;
 mod process;
 mod wire;
+mod words;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -87,9 +87,17 @@ impl Pipe {
     fn fill(&mut self, buffer: &mut [u8], until: Instant) -> Result<(), Fault> {
         let mut done = 0;
         while done < buffer.len() {
-            match self.answers.read(&mut buffer[done..]) {
+            done += self.read(&mut buffer[done..], until)?;
+        }
+        Ok(())
+    }
+
+    /// Some bytes, as soon as there are any.
+    fn read(&mut self, buffer: &mut [u8], until: Instant) -> Result<usize, Fault> {
+        loop {
+            match self.answers.read(buffer) {
                 Ok(0) => return Err(Fault::Ended),
-                Ok(count) => done += count,
+                Ok(count) => return Ok(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     wait(self.answers.as_fd(), PollFlags::IN, until)?;
                 }
@@ -97,15 +105,14 @@ impl Pipe {
                 Err(error) => return Err(Fault::System(error.to_string())),
             }
         }
-        Ok(())
     }
 
     /// Waits for the worker to close its end; whatever it still says is not listened to.
     pub(super) fn drain(&mut self, until: Instant) -> Result<(), Fault> {
         let mut ignored = [0; 4096];
         loop {
-            match self.fill(&mut ignored[..1], until) {
-                Ok(()) => {}
+            match self.read(&mut ignored, until) {
+                Ok(_) => {}
                 Err(Fault::Ended) => return Ok(()),
                 Err(fault) => return Err(fault),
             }

@@ -1,36 +1,24 @@
 //! A worker's process: started, greeted, asked, and never left behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
-use super::config::{PythonConfig, Transport, seconds};
+use super::config::{PythonConfig, seconds};
+use super::memory::shared;
 use super::pipe::{Fault, Pipe};
 use super::wire::{self, Header, Kind};
+use super::words::Words;
 use crate::env::EnvSpec;
+use crate::env::check::check_spec;
 use crate::env::registry::bad;
 use crate::error::EnvError;
-
-/// Lines of the worker's own words that a message repeats.
-const LAST_WORDS: usize = 50;
-
-/// Bytes of a line that are kept.
-const LONGEST_LINE: u64 = 1000;
-
-/// Where files in memory live, where the system has it.
-const MEMORY: &str = "/dev/shm";
 
 /// What the worker says about its environments.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -64,18 +52,9 @@ impl Told {
             obs_layout: format!("{} floats as {name} gives them, padded with 0", self.obs_dim),
             best_return: None,
         };
+        check_spec(&spec)?;
         let sizes = [spec.n_agents, spec.n_actions(), spec.obs_dim, spec.state_dim, spec.episode_limit];
-        for (k, action) in spec.actions.iter().enumerate() {
-            if action.trim().is_empty() || action.contains(',') || spec.actions[..k].contains(action) {
-                return Err(EnvError::Contract(format!(
-                    "{name}: action {k} is named {action:?}; names must differ, none blank, none with a comma"
-                )));
-            }
-        }
-        if sizes.contains(&0)
-            || sizes.iter().any(|&size| size > 1 << 24)
-            || self.stride != wire::stride(&spec)
-        {
+        if sizes.iter().any(|&size| size > 1 << 24) || self.stride != wire::stride(&spec) {
             return Err(EnvError::Contract(format!(
                 "{name}: {} agents, {} actions, observations of {}, states of {}, {} steps cannot be",
                 sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
@@ -219,11 +198,11 @@ impl Process {
             Ok(memory) => memory,
             Err(error) => return Ok(Err(error)),
         };
-        let path = memory.as_ref().map(|memory| memory.path.as_path());
+        let path = memory.as_ref().map(|(_, name)| name.path());
         let map = serde_json::json!({ "path": path }).to_string();
         self.ask(Kind::Map, map.as_bytes(), Kind::Done, until)?;
         // Both ends hold it open: its name may go, so that nothing stays behind.
-        self.memory = memory.map(Memory::into_file);
+        self.memory = memory.map(|(file, _)| file);
         Ok(Ok(told))
     }
 
@@ -360,105 +339,4 @@ fn search_path(config: &PythonConfig) -> Result<std::ffi::OsString, EnvError> {
     let set = std::env::var_os("PYTHONPATH").unwrap_or_default();
     let set = std::env::split_paths(&set).filter(|folder| !folder.as_os_str().is_empty()).collect::<Vec<_>>();
     std::env::join_paths(config.path.iter().chain(&set)).map_err(|error| bad("path", error.to_string()))
-}
-
-/// A file in memory that goes with this value.
-struct Memory {
-    path: PathBuf,
-    file: Option<File>,
-}
-
-impl Memory {
-    fn into_file(mut self) -> File {
-        self.file.take().expect("it is taken once, here")
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.path));
-    }
-}
-
-fn shared(transport: Transport, bytes: usize) -> Result<Option<Memory>, EnvError> {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    let here = Path::new(MEMORY);
-    if transport == Transport::Pipe || (transport == Transport::Auto && !here.is_dir()) {
-        return Ok(None);
-    }
-    let name = format!("ddn-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let path = here.join(name);
-    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
-    let memory = file.map(|file| Memory { path, file: Some(file) });
-    let sized = memory.and_then(|memory| {
-        // Taken at once: a worker that finds no room later dies of it.
-        let all = |file| fallocate(file, FallocateFlags::empty(), 0, bytes.max(1) as u64);
-        memory.file.as_ref().map_or(Ok(()), all)?;
-        Ok(memory)
-    });
-    match (sized, transport) {
-        (Ok(memory), _) => Ok(Some(memory)),
-        (Err(error), Transport::Shared) => {
-            Err(bad("transport", format!("no file can be made in {MEMORY} ({error}); set it to \"pipe\"")))
-        }
-        (Err(error), _) => {
-            tracing::warn!(%error, "no file can be made in {MEMORY}; frames travel through the pipe");
-            Ok(None)
-        }
-    }
-}
-
-/// What the worker writes to its standard error: logged, and its end kept for messages.
-#[derive(Debug)]
-struct Words {
-    lines: Arc<Mutex<VecDeque<String>>>,
-    all_read: Receiver<()>,
-}
-
-impl Words {
-    fn of(errors: ChildStderr, pid: u32) -> Self {
-        let lines = Arc::new(Mutex::new(VecDeque::new()));
-        let (finished, all_read) = channel();
-        let kept = Arc::clone(&lines);
-        std::thread::spawn(move || {
-            let mut errors = BufReader::new(errors);
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                match std::io::Read::take(&mut errors, LONGEST_LINE).read_until(b'\n', &mut line) {
-                    Ok(0) => break,
-                    Ok(_) => {
-                        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                        tracing::debug!(pid, "{text}");
-                        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                        if kept.len() == LAST_WORDS {
-                            kept.pop_front();
-                        }
-                        kept.push_back(text);
-                    }
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(_) => break,
-                }
-            }
-            _ = finished.send(());
-        });
-        Self { lines, all_read }
-    }
-
-    /// Waits until everything was read, which is when nobody is left to write; not for long.
-    fn wait(&self) -> bool {
-        // True as well where that was waited for before.
-        self.all_read.recv_timeout(Duration::from_secs(1)) != Err(RecvTimeoutError::Timeout)
-    }
-
-    /// The last lines of a worker that has ended, indented; nothing where it said nothing.
-    fn last(&self) -> String {
-        self.wait();
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.is_empty() {
-            return String::new();
-        }
-        let lines: Vec<_> = lines.iter().map(|line| format!("\n  {line}")).collect();
-        format!("; its last words:{}", lines.concat())
-    }
 }

@@ -236,7 +236,7 @@ impl Worker {
         if !(frames.is_empty() || frames.len() == stride * sent.len()) {
             return None;
         }
-        let mut steps = 0;
+        let mut stepped = false;
         for (k, (&index, bytes)) in sent.iter().zip(results.as_chunks::<{ Done::BYTES }>().0).enumerate() {
             let done = Done::read(bytes).filter(|done| done.seat == index)?;
             let seat = &mut self.seats[index];
@@ -245,13 +245,12 @@ impl Worker {
                 seat.frame.extend_from_slice(&frames[k * stride..][..stride]);
             }
             if seat.running {
-                steps += 1;
+                stepped = true;
                 self.spent.inside += Duration::from_micros(u64::from(done.micros));
             }
             seat.deed = Pending::Answered(done);
         }
-        if steps > 0 {
-            self.spent.steps += steps;
+        if stepped {
             self.spent.waiting += began.elapsed();
         }
         Some(())
