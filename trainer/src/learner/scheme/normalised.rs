@@ -14,7 +14,7 @@ use crate::learner::view::View;
 use crate::nn::{Optimiser, Params};
 use crate::replay::{Batch, Rows};
 
-/// See the [module](self).
+/// See the module.
 pub struct Normalised {
     inner: Box<dyn Scheme>,
     normaliser: Normaliser,
