@@ -7,5 +7,6 @@ mod learning;
 mod onnxruntime;
 mod oracles;
 mod read_by_tensorboard;
+mod rewards;
 mod schemes;
 mod tidy;

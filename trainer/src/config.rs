@@ -120,6 +120,9 @@ pub struct LearnerConfig {
     pub target_interval: u64,
     /// Largest gradient norm of each optimiser.
     pub clip: f64,
+    /// Factor on every reward as the learner sees it; the log keeps the environment's own. Returns of
+    /// about 10 suit the networks' first values and the optimisers' smallest steps.
+    pub reward_scale: f64,
     /// Networks see observations and states brought to mean 0 and deviation 1, by what was seen so far.
     pub normalise: bool,
 }
@@ -132,6 +135,7 @@ impl Default for LearnerConfig {
             double_q: true,
             target_interval: 200,
             clip: 10.0,
+            reward_scale: 1.0,
             normalise: false,
         }
     }
@@ -253,6 +257,8 @@ impl ExperimentConfig {
         check((0.0..=1.0).contains(&self.learner.gamma), "learner.gamma", "must be in 0..=1")?;
         let clip = self.learner.clip;
         check(clip > 0.0 && clip.is_finite(), "learner.clip", "must be a number above 0")?;
+        let scale = self.learner.reward_scale;
+        check((1e-6..=1e6).contains(&scale), "learner.reward_scale", "must be in 1e-6..=1e6")?;
         check(self.learner.target_interval > 0, "learner.target_interval", "must be at least 1")?;
         check(self.eval.interval > 0, "eval.interval", "must be at least 1")?;
         check(self.eval.episodes > 0, "eval.episodes", "must be at least 1")?;
@@ -430,6 +436,7 @@ mod tests {
             ("rollout.envs=1000000", "rollout.envs"),
             ("threads=1000000", "threads"),
             ("learner.updates_per_episode=1e9", "updates_per_episode"),
+            ("learner.reward_scale=0", "learner.reward_scale"),
             ("scheme.width=1000000000", "scheme.width"),
             ("scheme.distill.q=-1.0", "scheme.distill.q"),
             ("scheme.distill.temperature=nan", "scheme.distill.temperature"),

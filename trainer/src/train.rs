@@ -294,7 +294,8 @@ impl Run {
         let (seed, update) = (self.config.seed, self.counters.update);
         let mut rng = stream(seed, &format!("replay/{update}"));
         let Some(episodes) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(()) };
-        let batch = Batch::new(&self.spec, &episodes);
+        let mut batch = Batch::new(&self.spec, &episodes);
+        batch.scale_rewards(self.config.learner.reward_scale as f32);
         let metrics = self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}")))?;
         self.counters.update += 1;
         if let Some((what, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::ExperimentConfig;
 use crate::env;
-use crate::env::check::check_env;
+use crate::env::check::{CheckReport, check_env};
 use crate::env::pace::pace;
 use crate::learner::{mixer, scheme};
 
@@ -48,13 +48,15 @@ pub fn check(
     json: bool,
 ) -> anyhow::Result<()> {
     let path = Path::new(what);
-    let table = if path.exists() {
-        ExperimentConfig::load(path, overrides)?.env
+    let (table, gamma) = if path.exists() {
+        let config = ExperimentConfig::load(path, overrides)?;
+        (config.env, Some(config.learner.gamma))
     } else {
-        toml::Table::from_iter([("kind".to_owned(), toml::Value::String(what.to_owned()))])
+        (toml::Table::from_iter([("kind".to_owned(), toml::Value::String(what.to_owned()))]), None)
     };
     let mut envs = env::build_many(&table, side_by_side.unwrap_or(1))?;
-    let report = check_env(&mut *envs[0], seed, episodes)?;
+    let mut report = check_env(&mut *envs[0], seed, episodes)?;
+    report.hints.extend(gamma.and_then(|gamma| beyond_the_limit(&report, gamma)));
     let paced = side_by_side.is_some() || envs[0].spent().is_some();
     let pace = if paced { Some(pace(&mut envs, seed, PACED_STEPS)?) } else { None };
     if json {
@@ -75,4 +77,47 @@ pub fn check(
         pace.iter().for_each(|pace| print!("{pace}"));
     }
     Ok(())
+}
+
+/// A hint where every episode is cut before the end of what a learner with this discount looks at.
+fn beyond_the_limit(report: &CheckReport, gamma: f64) -> Option<String> {
+    let horizon = 1.0 / (1.0 - gamma);
+    (report.always_cut && (report.lengths.1 as f64) < horizon).then(|| {
+        format!(
+            "every episode was cut at its limit of {} steps, and learner.gamma = {gamma} looks {horizon:.0} steps \
+             ahead: values count on what would come after; if the task is these steps, let the limit be an end \
+             (env.limit_is_end = true)",
+            report.lengths.1
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_within_sight_is_a_hint_where_it_cuts() {
+        let mut report = CheckReport {
+            env: "short".into(),
+            dims: [1, 1, 0],
+            episodes: 2,
+            steps: 50,
+            steps_per_second: 1.0,
+            mean_return: 0.0,
+            mean_length: 25.0,
+            lengths: (25, 25),
+            always_cut: true,
+            saves: false,
+            hints: Vec::new(),
+        };
+        let hint = beyond_the_limit(&report, 0.99).expect("25 steps are fewer than 100");
+        assert!(
+            hint.contains("25 steps") && hint.contains("100 steps") && hint.contains("limit_is_end"),
+            "{hint}"
+        );
+        assert_eq!(beyond_the_limit(&report, 0.9), None);
+        report.always_cut = false;
+        assert_eq!(beyond_the_limit(&report, 0.99), None);
+    }
 }

@@ -33,6 +33,8 @@ pub struct CheckReport {
     pub mean_length: f64,
     /// Shortest and longest episode, steps.
     pub lengths: (usize, usize),
+    /// Every episode reached the limit and was cut there.
+    pub always_cut: bool,
     /// Whether it can save and restore an episode.
     pub saves: bool,
     /// What is allowed, but looks like a slip.
@@ -79,6 +81,7 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
         mean_return: 0.0,
         mean_length: 0.0,
         lengths: (usize::MAX, 0),
+        always_cut: false,
         saves: false,
         hints: Vec::new(),
     };
@@ -120,6 +123,7 @@ pub fn check_env(env: &mut dyn Env, seed: u64, episodes: usize) -> Result<CheckR
             check.spec.episode_limit
         ));
     }
+    report.always_cut = ends_at_limit.len() == report.episodes && !ends_at_limit.contains(&End::Terminated);
     report.mean_length = report.steps as f64 / report.episodes as f64;
     report.steps_per_second = report.steps as f64 / time.as_secs_f64().max(1e-9);
     report.hints = check.hints;

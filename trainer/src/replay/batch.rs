@@ -81,6 +81,11 @@ pub(super) fn by_agent(
 }
 
 impl Batch {
+    /// Multiplies every reward by `factor`.
+    pub fn scale_rewards(&mut self, factor: f32) {
+        self.reward.iter_mut().for_each(|reward| *reward *= factor);
+    }
+
     /// Pads `episodes` to the longest of them.
     #[must_use]
     pub fn new(spec: &EnvSpec, episodes: &[&Episode]) -> Self {

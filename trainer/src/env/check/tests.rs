@@ -239,6 +239,10 @@ fn what_is_allowed_but_odd_becomes_a_hint() {
 fn the_report_measures_random_play() {
     let report = check_env(&mut Broken::new(Fault::None), 3, 8).expect("no breach");
     assert_eq!((report.episodes, report.steps, report.lengths), (8, 40, (5, 5)));
+    assert!(
+        report.always_cut
+            && !check_env(&mut Broken::new(Fault::EndsBothWays), 3, 8).expect("no breach").always_cut
+    );
     assert!((report.mean_return - 15.0).abs() < 1e-9 && (report.mean_length - 5.0).abs() < 1e-9);
     assert!(report.steps_per_second > 0.0);
 }

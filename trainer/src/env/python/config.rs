@@ -57,6 +57,8 @@ pub struct PythonConfig {
     pub args: Table,
     /// Steps after which an episode is cut; 0 takes what the environment says.
     pub episode_limit: usize,
+    /// At its limit an episode is over, as EPyMARL stores it; false: it is cut, so that learners bootstrap.
+    pub limit_is_end: bool,
     /// Where the state comes from.
     pub state: StateFrom,
     /// How the team is rewarded.
@@ -89,6 +91,7 @@ impl Default for PythonConfig {
             path: Vec::new(),
             args: Table::new(),
             episode_limit: 0,
+            limit_is_end: false,
             state: StateFrom::Env,
             reward: RewardFrom::Team,
             discretise: 0,

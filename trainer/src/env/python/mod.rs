@@ -40,6 +40,8 @@ pub struct PythonEnv {
     seat: usize,
     seeded: bool,
     saves: bool,
+    /// What the limit cuts is [`End::Terminated`].
+    limit_is_end: bool,
     /// Steps of the running episode; `None` where none runs.
     t: Option<usize>,
     /// `[N, A]`, what may be done now.
@@ -91,6 +93,7 @@ impl EnvKind for PythonEnv {
                 seat,
                 seeded: told.seeded,
                 saves: told.saves,
+                limit_is_end: config.limit_is_end,
                 t: None,
                 available: Vec::new(),
                 begun: None,
@@ -185,6 +188,7 @@ impl Env for PythonEnv {
         let t = self.t.map_or(1, |t| t + 1);
         let end = match (done.terminated, done.truncated || t >= self.spec.episode_limit) {
             (true, _) => Some(End::Terminated),
+            (false, true) if self.limit_is_end => Some(End::Terminated),
             (false, true) => Some(End::Truncated),
             (false, false) => None,
         };
