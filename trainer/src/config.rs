@@ -274,6 +274,22 @@ impl ExperimentConfig {
     /// # Errors
     /// Names the tables that differ.
     pub fn must_be(&self, saved: &Self) -> Result<(), ConfigError> {
+        let names = self.differs_from(saved);
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::value(
+            "config.toml",
+            format!(
+                "{} differ from those of the checkpoint; put them back, or train anew in another directory",
+                names.join(", ")
+            ),
+        ))
+    }
+
+    /// The tables and keys at the top in which two experiments differ, but for what changes no result.
+    #[must_use]
+    pub fn differs_from(&self, saved: &Self) -> Vec<String> {
         let mut given = self.clone();
         given.threads = saved.threads;
         given.checkpoint.keep = saved.checkpoint.keep;
@@ -283,18 +299,11 @@ impl ExperimentConfig {
             }
         }
         if given == *saved {
-            return Ok(());
+            return Vec::new();
         }
         let table = |config: &Self| Table::try_from(config).unwrap_or_default();
         let (given, saved) = (table(&given), table(saved));
-        let names: Vec<_> = given.keys().filter(|key| given.get(*key) != saved.get(*key)).cloned().collect();
-        Err(ConfigError::value(
-            "config.toml",
-            format!(
-                "{} differ from those of the checkpoint; put them back, or train anew in another directory",
-                names.join(", ")
-            ),
-        ))
+        given.keys().filter(|key| given.get(*key) != saved.get(*key)).cloned().collect()
     }
 
     /// Scheme and mixer, as `ddn+qmix`.

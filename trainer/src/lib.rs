@@ -16,4 +16,5 @@ pub mod replay;
 pub mod rollout;
 pub mod seed;
 pub mod signal;
+pub mod study;
 pub mod train;

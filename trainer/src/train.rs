@@ -34,6 +34,8 @@ pub enum Outcome {
     Done,
     /// A signal came; everything is saved.
     Stopped(Stop),
+    /// It came as far as it was to; everything is saved.
+    Paused,
 }
 
 /// The experiment's networks, freshly initialised.
@@ -189,7 +191,20 @@ impl Run {
     /// If an environment fails, learning diverges, or a file cannot be written; the last
     /// checkpoint is intact then, and where the environment is gone, it is one of this moment.
     pub fn train(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
-        let outcome = self.run(signals, progress);
+        self.train_until(u64::MAX, signals, progress)
+    }
+
+    /// As [`Self::train`], but pauses after the first wave with which `until` environment steps are made.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train_until(
+        &mut self,
+        until: u64,
+        signals: &Signals,
+        progress: &Progress,
+    ) -> Result<Outcome, TrainError> {
+        let outcome = self.run(until, signals, progress);
         // Between two tests all counters are whole; one of a second phase is made anew as a whole.
         let whole = self.counters.second_phase.is_none_or(|start| start.update == self.counters.update);
         if whole && let Err(TrainError::Learn(LearnError::Env(EnvError::Gone { .. }))) = outcome {
@@ -198,7 +213,7 @@ impl Run {
         outcome
     }
 
-    fn run(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
+    fn run(&mut self, until: u64, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
         progress.start(self.counters.t_env, self.config.t_max);
         if self.envs.iter().any(|env| !env.seeded()) {
             tracing::warn!(
@@ -213,6 +228,10 @@ impl Run {
             run.counters.second_phase.is_none() && is_open
         };
         while in_first_phase(self) {
+            if self.counters.t_env >= until && self.updates_due() == 0 {
+                self.save()?;
+                return Ok(Outcome::Paused);
+            }
             if self.updates_due() == 0 {
                 self.collect()?;
             }
@@ -407,6 +426,14 @@ impl Run {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Writes one file of its directory whole.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
+        Ok(self.store.write_file(name, bytes)?)
     }
 
     /// Its directory.

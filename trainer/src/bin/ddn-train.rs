@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use ddn_trainer::commands::{bench, evaluate, list, train};
+use ddn_trainer::commands::{bench, evaluate, list, sweep, train};
 use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
 
 /// Tensors of many megabytes come and go with every update: this allocator keeps their pages, once
@@ -101,6 +101,35 @@ enum Command {
         #[arg(long, value_name = "FILE", conflicts_with = "pace")]
         html: Option<PathBuf>,
     },
+    /// Train all runs of a study: tasks, algorithms, settings, seeds.
+    Sweep {
+        /// A TOML file, for example trainer/studies/quickstart.toml.
+        spec: PathBuf,
+        /// Override one key of every cell: --set t_max=20000
+        #[arg(long, value_name = "A.B=C")]
+        set: Vec<String>,
+        /// The size of the study that its table [scale.NAME] describes.
+        #[arg(long, value_name = "NAME")]
+        scale: Option<String>,
+        /// Directory of the study; default `runs/SPEC`, after the name of the file.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Cells at a time; default one per core.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        jobs: Option<u32>,
+        /// Threads of each cell; default the cores, shared out among the jobs.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        threads: Option<u32>,
+        /// Train only this cell, counted from 0.
+        #[arg(long)]
+        index: Option<usize>,
+        /// Print the cells, and which are done, instead.
+        #[arg(long, conflicts_with_all = ["index", "emit_slurm"])]
+        list: bool,
+        /// Print a script that runs them as an array job of Slurm, instead.
+        #[arg(long, conflicts_with = "index")]
+        emit_slurm: bool,
+    },
     /// List environments, schemes and mixers.
     List {
         /// Print one JSON object.
@@ -192,7 +221,7 @@ fn chain(error: &anyhow::Error) -> String {
 /// shell. Training goes on without one: it has a run to save.
 fn leave_with_the_reader(command: &Command) -> anyhow::Result<()> {
     #[cfg(unix)]
-    if !matches!(command, Command::Train { .. } | Command::Resume { .. }) {
+    if !matches!(command, Command::Train { .. } | Command::Resume { .. } | Command::Sweep { .. }) {
         let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
         signal_hook::flag::register_conditional_default(signal_hook::consts::SIGPIPE, always)?;
     }
@@ -214,6 +243,15 @@ fn run(command: Command) -> anyhow::Result<u8> {
             let terminal = evaluate::Show::Terminal(Duration::from_millis(pace));
             evaluate::watch(&run, who, seed, html.as_deref().map_or(terminal, evaluate::Show::Page))?;
             None
+        }
+        Command::Sweep { spec, set, scale, out, jobs, threads, index, list, emit_slurm } => {
+            let deed = match (list, emit_slurm) {
+                (true, _) => sweep::Deed::List,
+                (_, true) => sweep::Deed::Slurm,
+                _ => sweep::Deed::Train,
+            };
+            let [jobs, threads] = [jobs, threads].map(|count| count.map(|count| count as usize));
+            sweep::sweep(&sweep::Request { spec, set, scale, out, jobs, threads, index, deed })?
         }
         Command::List { json } => {
             list::list(json);

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::eval::{self, Score};
@@ -103,16 +102,17 @@ impl Summary {
     }
 }
 
-/// Writes `summary.json` and `curve.svg` into the run directory.
+/// The last file that a finished run writes.
+pub const SUMMARY: &str = "summary.json";
+
+/// Writes `curve.svg` and [`SUMMARY`] into the directory of the first run.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(dir: &Path, runs: &[Run], summary: &Summary) -> anyhow::Result<()> {
-    let path = dir.join("summary.json");
+pub fn write(runs: &[Run], summary: &Summary) -> anyhow::Result<()> {
+    chart(runs, summary)?.write(&runs[0].dir().join("curve.svg"))?;
     let text = serde_json::to_string_pretty(summary)? + "\n";
-    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    chart(runs, summary)?.write(&dir.join("curve.svg"))?;
-    Ok(())
+    Ok(runs[0].write_file(SUMMARY, text.as_bytes())?)
 }
 
 fn chart(runs: &[Run], summary: &Summary) -> anyhow::Result<Chart> {

@@ -67,7 +67,7 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
     }
     progress.note("final tests");
     let summary = Summary::of(&runs, began.elapsed().as_secs_f64())?;
-    report::write(&dir, &runs, &summary)?;
+    report::write(&runs, &summary)?;
     report::print(&dir, &summary, json)?;
     Ok(None)
 }
@@ -82,7 +82,8 @@ fn train_one(
     let outcome = run.train(signals, progress);
     progress.finish();
     match outcome? {
-        Outcome::Done => Ok(None),
+        // It was not to pause.
+        Outcome::Done | Outcome::Paused => Ok(None),
         Outcome::Stopped(stop) => {
             progress.note(&format!(
                 "stopped at t_env {} and saved; `ddn-train resume {}` goes on",

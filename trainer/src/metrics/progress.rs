@@ -28,6 +28,7 @@ pub struct Progress {
 #[derive(Debug)]
 struct Pace {
     from: u64,
+    at: u64,
     t_max: u64,
     began: Instant,
     shown: Option<Instant>,
@@ -58,14 +59,21 @@ impl Progress {
         Self::plain(Box::new(io::sink()), Duration::MAX)
     }
 
+    /// Where it went on, and where it is, in environment steps.
+    #[must_use]
+    pub fn span(&self) -> (u64, u64) {
+        let pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        (pace.from, pace.at)
+    }
+
     fn new(bar: ProgressBar, every: Duration) -> Self {
-        let pace = Pace { from: 0, t_max: 0, began: Instant::now(), shown: None };
+        let pace = Pace { from: 0, at: 0, t_max: 0, began: Instant::now(), shown: None };
         Self { bar, plain: None, every, pace: Arc::new(Mutex::new(pace)) }
     }
 
     /// Begins, or goes on, at `t_env` of `t_max` steps.
     pub fn start(&self, t_env: u64, t_max: u64) {
-        let pace = Pace { from: t_env, t_max, began: Instant::now(), shown: None };
+        let pace = Pace { from: t_env, at: t_env, t_max, began: Instant::now(), shown: None };
         *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = pace;
         let template = "{wide_bar:.cyan} {percent:>3} %  {msg}";
         self.bar.set_style(ProgressStyle::with_template(template).expect("a template that is tested"));
@@ -77,6 +85,7 @@ impl Progress {
     pub fn update(&self, t_env: u64, values: &[(&str, f64)]) {
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        pace.at = t_env;
         let text = status(&pace, t_env, now - pace.began, values);
         if self.plain.is_none() {
             self.bar.set_position(t_env);
@@ -158,7 +167,7 @@ fn status(pace: &Pace, t_env: u64, elapsed: Duration, values: &[(&str, f64)]) ->
 }
 
 /// `1234567` as `1 234 567`.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -171,7 +180,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Seconds as `59 s`, `2 min 05 s` or `3 h 07 min`.
-fn clock(seconds: u64) -> String {
+pub(crate) fn clock(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s} s"),
         (0, m, s) => format!("{m} min {s:02} s"),
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn speed_counts_from_where_the_run_went_on() {
-        let pace = Pace { from: 1_000, t_max: 5_000, began: Instant::now(), shown: None };
+        let pace = Pace { from: 1_000, at: 1_000, t_max: 5_000, began: Instant::now(), shown: None };
         let text = status(&pace, 3_000, Duration::from_secs(10), &[("test_lpn_return", 7.126)]);
         assert_eq!(text, "step 3 000 of 5 000  200/s  10 s left  test_lpn_return 7.13");
         let text = status(&pace, 1_000, Duration::ZERO, &[]);

@@ -88,7 +88,7 @@ impl Moment {
 
 /// Everything in a folder, path to length, without the insides of folders that `closed` names. What
 /// goes while it is read is left out.
-fn walk(dir: &Path, closed: fn(&str) -> bool, found: &mut BTreeMap<PathBuf, u64>) {
+pub(super) fn walk(dir: &Path, closed: fn(&str) -> bool, found: &mut BTreeMap<PathBuf, u64>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let Ok(data) = entry.metadata() else { continue };
         found.insert(entry.path(), data.len());
@@ -202,7 +202,7 @@ fn check_rows(dir: &Path) {
 }
 
 /// Every file of a finished run that is a function of config and seed, by its path in `dir`.
-fn result(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn result(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut all, mut found) = (BTreeMap::new(), BTreeMap::new());
     walk(dir, |_| false, &mut all);
     for path in all.into_keys().filter(|path| path.is_file()) {
@@ -230,7 +230,7 @@ fn without_times(mut events: &[u8]) -> Vec<u8> {
     out
 }
 
-fn assert_same(found: &BTreeMap<PathBuf, Vec<u8>>, want: &BTreeMap<PathBuf, Vec<u8>>) {
+pub(super) fn assert_same(found: &BTreeMap<PathBuf, Vec<u8>>, want: &BTreeMap<PathBuf, Vec<u8>>) {
     assert!(found.keys().eq(want.keys()), "{:?}\nundisturbed: {:?}", found.keys(), want.keys());
     for (path, bytes) in want {
         assert!(found[path] == *bytes, "{} differs", path.display());

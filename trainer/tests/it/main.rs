@@ -6,3 +6,4 @@ mod in_a_browser;
 mod killed;
 mod policies;
 mod resume;
+mod sweeps;

@@ -66,6 +66,7 @@ pub struct Ctds {
 impl SchemeKind for Ctds {
     const NAME: &'static str = "ctds";
     const ABOUT: &'static str = "a teacher with unlimited sight teaches a student its utilities";
+    const NETWORKS: &'static [&'static str] = &["teacher", "student"];
     type Config = CtdsConfig;
 
     fn new(config: CtdsConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
@@ -107,7 +108,7 @@ impl SchemeKind for Ctds {
 
 impl Scheme for Ctds {
     fn networks(&self) -> &'static [&'static str] {
-        &["teacher", "student"]
+        Self::NETWORKS
     }
 
     fn behaviour(&self, _: &mut dyn rand_core::Rng) -> &'static str {

@@ -103,6 +103,7 @@ impl SchemeKind for Ddn {
     const NAME: &'static str = "ddn";
     const ABOUT: &'static str =
         "global guiding network distilled into local policy networks, with intrinsic reward";
+    const NETWORKS: &'static [&'static str] = &["ggn", "lpn"];
     type Config = DdnConfig;
 
     fn new(config: DdnConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
@@ -299,7 +300,7 @@ fn follow(
 
 impl Scheme for Ddn {
     fn networks(&self) -> &'static [&'static str] {
-        &["ggn", "lpn"]
+        Self::NETWORKS
     }
 
     fn behaviour(&self, rng: &mut dyn rand_core::Rng) -> &'static str {

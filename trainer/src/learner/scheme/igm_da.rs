@@ -71,6 +71,7 @@ pub struct IgmDa {
 impl SchemeKind for IgmDa {
     const NAME: &'static str = "igm-da";
     const ABOUT: &'static str = "a learner imitates the greedy actions of an expert with unlimited sight";
+    const NETWORKS: &'static [&'static str] = &["expert", "learner"];
     type Config = IgmDaConfig;
 
     fn new(config: IgmDaConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
@@ -113,7 +114,7 @@ fn labels(q: &Tensor, batch: &Batch) -> candle_core::Result<Tensor> {
 
 impl Scheme for IgmDa {
     fn networks(&self) -> &'static [&'static str] {
-        &["expert", "learner"]
+        Self::NETWORKS
     }
 
     fn behaviour(&self, _: &mut dyn rand_core::Rng) -> &'static str {

@@ -195,6 +195,8 @@ pub trait SchemeKind: Scheme + Sized + 'static {
     const NAME: &'static str;
     /// One line for `ddn-train list`.
     const ABOUT: &'static str;
+    /// What [`Scheme::networks`] gives.
+    const NETWORKS: &'static [&'static str];
     /// The table without `kind`.
     type Config: serde::Serialize + serde::de::DeserializeOwned + Default;
     /// Builds all networks.
@@ -206,18 +208,29 @@ pub trait SchemeKind: Scheme + Sized + 'static {
 
 type Build = fn(&toml::Table, &Setting<'_>) -> Result<Box<dyn Scheme>, ConfigError>;
 
+/// What the registry knows of a scheme.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// What [`Scheme::networks`] gives.
+    pub networks: &'static [&'static str],
+    build: Build,
+}
+
 /// All schemes, in the order in which `ddn-train list` prints them.
-pub const REGISTRY: &[Kind<Build>] =
+pub const REGISTRY: &[Kind<Known>] =
     &[entry::<Plain>(), entry::<Ddn>(), entry::<Ctds>(), entry::<Ptde>(), entry::<IgmDa>()];
 
 /// A registry line.
 #[must_use]
-pub const fn entry<S: SchemeKind>() -> Kind<Build> {
+pub const fn entry<S: SchemeKind>() -> Kind<Known> {
     Kind {
         name: S::NAME,
         about: S::ABOUT,
         resolve: |table| crate::registry::resolve::<S::Config>("scheme", table),
-        build: |table, setting| Ok(Box::new(S::new(crate::registry::typed("scheme", table)?, setting)?)),
+        build: Known {
+            networks: S::NETWORKS,
+            build: |table, setting| Ok(Box::new(S::new(crate::registry::typed("scheme", table)?, setting)?)),
+        },
     }
 }
 
@@ -226,7 +239,16 @@ pub const fn entry<S: SchemeKind>() -> Kind<Build> {
 /// # Errors
 /// If the table is wrong.
 pub fn build(table: &toml::Table, setting: &Setting<'_>) -> Result<Box<dyn Scheme>, ConfigError> {
-    (find(REGISTRY, "scheme", table)?.build)(table, setting)
+    (find(REGISTRY, "scheme", table)?.build.build)(table, setting)
+}
+
+/// The network of the scheme that `table` names which ships.
+///
+/// # Errors
+/// If there is no such scheme.
+pub fn ships(table: &toml::Table) -> Result<&'static str, ConfigError> {
+    let networks = find(REGISTRY, "scheme", table)?.build.networks;
+    Ok(networks.last().copied().unwrap_or_default())
 }
 
 /// Adds weighted terms up, notes each by name, and moves the parameters.

@@ -44,6 +44,7 @@ pub struct Plain {
 impl SchemeKind for Plain {
     const NAME: &'static str = "plain";
     const ABOUT: &'static str = "local recurrent agents behind a mixer, no teacher";
+    const NETWORKS: &'static [&'static str] = &["agent"];
     type Config = PlainConfig;
 
     fn new(config: PlainConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
@@ -68,7 +69,7 @@ impl SchemeKind for Plain {
 
 impl Scheme for Plain {
     fn networks(&self) -> &'static [&'static str] {
-        &["agent"]
+        Self::NETWORKS
     }
 
     fn behaviour(&self, _: &mut dyn rand_core::Rng) -> &'static str {

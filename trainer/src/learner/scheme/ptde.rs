@@ -111,6 +111,7 @@ impl SchemeKind for Ptde {
     const NAME: &'static str = "ptde";
     const ABOUT: &'static str =
         "agents told of the state as it concerns them; afterwards they learn to guess it";
+    const NETWORKS: &'static [&'static str] = &["teacher", "student"];
     type Config = PtdeConfig;
 
     fn new(config: PtdeConfig, setting: &Setting<'_>) -> Result<Self, ConfigError> {
@@ -230,7 +231,7 @@ fn normals(rows: usize, width: usize, dtype: DType, rng: &mut impl Draw) -> cand
 
 impl Scheme for Ptde {
     fn networks(&self) -> &'static [&'static str] {
-        &["teacher", "student"]
+        Self::NETWORKS
     }
 
     fn behaviour(&self, _: &mut dyn rand_core::Rng) -> &'static str {

@@ -1,0 +1,266 @@
+//! Runs the cells of a study, several at a time, in one process.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::cells::{Cell, CellName};
+use super::halving::Halving;
+use super::overview::{Overview, State};
+use super::spec::{Published, StudySpec};
+use crate::commands::report::{self, Summary};
+use crate::config::ExperimentConfig;
+use crate::error::{CheckpointError, ConfigError, TrainError};
+use crate::learner::scheme;
+use crate::metrics;
+use crate::metrics::progress::Progress;
+use crate::signal::{Signals, Stop};
+use crate::train::{CONFIG, Outcome, Run};
+
+/// What is in the directory of a study: a [`StudyIndex`].
+pub const INDEX: &str = "study.json";
+
+/// The study as its directory knows it, for reports.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudyIndex {
+    /// Heading.
+    pub title: String,
+    /// What is asked.
+    pub about: String,
+    /// Every cell, in order.
+    pub cells: Vec<CellName>,
+    /// Values from elsewhere.
+    pub published: Vec<Published>,
+}
+
+/// How it is run.
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    /// Cells at a time.
+    pub jobs: usize,
+    /// Threads of each.
+    pub threads: usize,
+}
+
+/// What came of a study.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Cells that are finished, those of earlier calls too.
+    pub done: usize,
+    /// Cells that halving left behind.
+    pub dropped: usize,
+    /// Directories of cells that failed, and why.
+    pub failed: Vec<(PathBuf, String)>,
+    /// Directories of cells that another process trains.
+    pub elsewhere: Vec<PathBuf>,
+    /// A signal ended it.
+    pub stopped: Option<Stop>,
+}
+
+/// Writes what the study is into `dir`, and refuses it where a cell there is another experiment.
+///
+/// # Errors
+/// Names the cell and what differs; or the file that cannot be read or written.
+pub fn prepare(spec: &StudySpec, cells: &[Cell], dir: &Path) -> anyhow::Result<()> {
+    for cell in cells {
+        belongs(cell, &dir.join(&cell.name.dir))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    let index = StudyIndex {
+        title: spec.title.clone(),
+        about: spec.about.clone(),
+        cells: cells.iter().map(|cell| cell.name.clone()).collect(),
+        published: spec.published.clone(),
+    };
+    let (path, fresh) = (dir.join(INDEX), dir.join(format!(".{INDEX}.{}", std::process::id())));
+    let text = serde_json::to_string_pretty(&index)? + "\n";
+    std::fs::write(&fresh, text).with_context(|| format!("writing {}", fresh.display()))?;
+    std::fs::rename(&fresh, &path).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Refuses a run in the place of `cell` that is another experiment.
+fn belongs(cell: &Cell, dir: &Path) -> anyhow::Result<()> {
+    let path = dir.join(CONFIG);
+    if !path.exists() {
+        return Ok(());
+    }
+    let saved = ExperimentConfig::load(&path, &[])?;
+    let keys = cell.config.differs_from(&saved);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let reason = format!(
+        "is of another experiment ({} differ): results of two configs would be mixed; take another --out, or move it away",
+        keys.join(", ")
+    );
+    Err(ConfigError::value(&dir.display().to_string(), reason).into())
+}
+
+/// Trains what is not done yet, until all is or a signal comes.
+///
+/// # Errors
+/// If threads cannot be started. What a cell fails with is in the [`Tally`].
+pub fn run(
+    cells: &[Cell],
+    halving: Option<&Halving>,
+    dir: &Path,
+    jobs: &Jobs,
+    signals: &Signals,
+    overview: &Overview,
+) -> anyhow::Result<Tally> {
+    let rungs = halving.map_or(&[][..], |halving| &halving.rungs);
+    let mut alive: Vec<usize> = (0..cells.len()).collect();
+    for &rung in rungs {
+        overview.round(&alive, rung);
+        let states = round(cells, &alive, rung, dir, jobs, signals, overview)?;
+        if signals.stop().is_some() || states.values().any(|state| matches!(state, State::Elsewhere)) {
+            return Ok(tally(cells, overview, signals));
+        }
+        let Some(halving) = halving else { continue };
+        let going_on = promoted(cells, &alive, halving, rung, dir)?;
+        alive.iter().filter(|&index| !going_on.contains(index)).for_each(|&index| {
+            if !matches!(overview.state(index), State::Failed(_)) {
+                overview.set(index, State::Dropped { rung });
+            }
+        });
+        alive = going_on;
+    }
+    overview.round(&alive, u64::MAX);
+    round(cells, &alive, u64::MAX, dir, jobs, signals, overview)?;
+    Ok(tally(cells, overview, signals))
+}
+
+fn tally(cells: &[Cell], overview: &Overview, signals: &Signals) -> Tally {
+    let mut tally = Tally { stopped: signals.stop(), ..Tally::default() };
+    for (index, cell) in cells.iter().enumerate() {
+        match overview.state(index) {
+            State::Done => tally.done += 1,
+            State::Dropped { .. } => tally.dropped += 1,
+            State::Failed(why) => tally.failed.push((cell.name.dir.clone(), why)),
+            State::Elsewhere => tally.elsewhere.push(cell.name.dir.clone()),
+            State::Waiting | State::Running | State::Paused => {}
+        }
+    }
+    tally
+}
+
+/// The cells of `alive` to `until` steps, `jobs` at a time in the order of the study.
+fn round(
+    cells: &[Cell],
+    alive: &[usize],
+    until: u64,
+    dir: &Path,
+    jobs: &Jobs,
+    signals: &Signals,
+    overview: &Overview,
+) -> anyhow::Result<BTreeMap<usize, State>> {
+    let queue = Mutex::new(alive.iter().copied().collect::<VecDeque<_>>());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let pools = (0..jobs.jobs.min(alive.len()).max(1))
+        .map(|_| rayon::ThreadPoolBuilder::new().num_threads(jobs.threads).build())
+        .collect::<Result<Vec<_>, _>>()
+        .context("starting the threads of the kernels")?;
+    std::thread::scope(|scope| {
+        for pool in &pools {
+            scope.spawn(|| {
+                while signals.stop().is_none()
+                    && let Some(index) = next()
+                {
+                    overview.set(index, State::Running);
+                    let progress = overview.progress(index);
+                    let work = || pool.install(|| train(&cells[index], until, dir, signals, &progress));
+                    // A defect in one cell is no reason to lose the others.
+                    let state = std::panic::catch_unwind(AssertUnwindSafe(work))
+                        .unwrap_or_else(|_| State::Failed("it panicked, as said above".into()));
+                    overview.set(index, state);
+                }
+            });
+        }
+        overview.watch(|| pools_are_busy(alive, overview, signals));
+    });
+    Ok(alive.iter().map(|&index| (index, overview.state(index))).collect())
+}
+
+/// Whether a job has, or will have, something to do.
+fn pools_are_busy(alive: &[usize], overview: &Overview, signals: &Signals) -> bool {
+    let stopping = signals.stop().is_some();
+    alive.iter().any(|&index| match overview.state(index) {
+        State::Running => true,
+        State::Waiting | State::Paused => !stopping && overview.is_due(index),
+        _ => false,
+    })
+}
+
+fn train(cell: &Cell, until: u64, dir: &Path, signals: &Signals, progress: &Progress) -> State {
+    match train_or_fail(cell, until, &dir.join(&cell.name.dir), signals, progress) {
+        Ok(state) => state,
+        Err(error) if is_locked(&error) => State::Elsewhere,
+        Err(error) => State::Failed(format!("{error:#}")),
+    }
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(CheckpointError::Locked { .. }))
+            || matches!(cause.downcast_ref(), Some(TrainError::Checkpoint(CheckpointError::Locked { .. })))
+    })
+}
+
+fn train_or_fail(
+    cell: &Cell,
+    until: u64,
+    dir: &Path,
+    signals: &Signals,
+    progress: &Progress,
+) -> anyhow::Result<State> {
+    belongs(cell, dir)?;
+    if dir.join(report::SUMMARY).exists() {
+        return Ok(State::Done);
+    }
+    let mut run =
+        if dir.join(CONFIG).exists() { Run::resume(dir)? } else { Run::create(cell.config.clone(), dir)? };
+    match run.train_until(until, signals, progress)? {
+        Outcome::Stopped(_) | Outcome::Paused => return Ok(State::Paused),
+        Outcome::Done => {}
+    }
+    let runs = [run];
+    let summary = Summary::of(&runs, 0.0)?;
+    report::write(&runs, &summary)?;
+    Ok(State::Done)
+}
+
+/// The cells that go beyond `rung`: of each task and algorithm, those of the best settings.
+fn promoted(
+    cells: &[Cell],
+    alive: &[usize],
+    halving: &Halving,
+    rung: u64,
+    dir: &Path,
+) -> anyhow::Result<Vec<usize>> {
+    let mut groups: BTreeMap<(&str, &str), BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
+    for &index in alive {
+        let name = &cells[index].name;
+        let records = metrics::read(&dir.join(&name.dir).join(metrics::METRICS)).unwrap_or_default();
+        let ships = scheme::ships(&cells[index].config.scheme)?;
+        // A cell that failed, or never measures this, counts as the worst.
+        let score = halving.score(&records, ships, rung).unwrap_or(f64::NAN);
+        let settings = groups.entry((&name.task, &name.algorithm)).or_default();
+        settings.entry(name.setting_index).or_default().push(score);
+    }
+    let mut kept = Vec::new();
+    for (group, settings) in groups {
+        let mean = |scores: Vec<f64>| scores.iter().sum::<f64>() / scores.len() as f64;
+        let means = settings.into_iter().map(|(setting, scores)| (setting, mean(scores))).collect();
+        let survivors = halving.survivors(&means);
+        kept.extend(alive.iter().copied().filter(|&index| {
+            let name = &cells[index].name;
+            (name.task.as_str(), name.algorithm.as_str()) == group && survivors.contains(&name.setting_index)
+        }));
+    }
+    kept.sort_unstable();
+    Ok(kept)
+}
