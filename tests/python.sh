@@ -3,6 +3,7 @@
 #
 #   bash tests/python.sh oracles      torch, numpy, safetensors    (tests/oracles/make_oracles.py)
 #   bash tests/python.sh bench        torch, numpy                 (trainer/bench/pytorch_learner.py)
+#   bash tests/python.sh statistics   rliable, arch, scipy, numpy  (tests/oracles/run_statistics.py)
 #   bash tests/python.sh onnx         onnx, onnxruntime, numpy
 #   bash tests/python.sh tensorboard  tensorboard
 #   bash tests/python.sh bridge       numpy, mpe2, pettingzoo, lbforaging, rware (tests/bridge, trainer/python/tests)
@@ -30,13 +31,16 @@ torch_cuda="nvidia-cuda-runtime==13.2.75 nvidia-cuda-cupti==13.2.75"
 onnx="onnx==1.23.2 onnxruntime==1.32.0"
 tensorboard="tensorboard==2.21.0"
 bridge="gymnasium==1.4.0 lbforaging==2.0.0 mpe2==1.1.1 pettingzoo==1.27.0 rware==2.0.0"
+# rliable's plots are not used, so what they need is left out.
+rliable="rliable==1.2.0"
+rliable_needs="absl-py==2.5.1 arch==7.2.0 pandas==2.3.3 scipy==1.17.1 statsmodels==0.15.0"
 smax="jax==0.10.2 jaxlib==0.10.2 jaxmarl==0.2.0"
 
-[ $# -gt 0 ] || fail "name a group: oracles, bench, onnx, tensorboard, bridge or smax"
+[ $# -gt 0 ] || fail "name a group: oracles, bench, statistics, onnx, tensorboard, bridge or smax"
 for group in "$@"; do
     case $group in
-        oracles | bench | onnx | tensorboard | bridge | smax) ;;
-        *) fail "unknown group '$group'; the groups are oracles, bench, onnx, tensorboard, bridge and smax" ;;
+        oracles | bench | statistics | onnx | tensorboard | bridge | smax) ;;
+        *) fail "unknown group '$group'; the groups are oracles, bench, statistics, onnx, tensorboard, bridge and smax" ;;
     esac
 done
 
@@ -127,6 +131,7 @@ for group in "$@"; do
     case $group in
         oracles) install $numpy $safetensors && install_torch ;;
         bench) install $numpy && install_torch ;;
+        statistics) install $numpy $rliable_needs && install --no-deps $rliable ;;
         onnx) install $numpy $onnx ;;
         tensorboard) install $tensorboard ;;
         bridge) install $numpy $bridge ;;
