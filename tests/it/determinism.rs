@@ -51,6 +51,7 @@ fn a_run_stopped_after_every_wave_ends_with_the_same_bytes() {
         match outcome.expect("it learns") {
             Outcome::Done => break,
             Outcome::Stopped(_) => stops += 1,
+            Outcome::Paused => unreachable!("nothing asked for a pause"),
         }
     }
     assert!(stops > 10, "it was stopped only {stops} times");

@@ -246,3 +246,26 @@ fn check_configs<T, E: Display>(parse: impl Fn(&str) -> Result<T, E>) {
 fn every_experiment_of_the_repository_is_valid() {
     check_configs(|text| ddn_trainer::config::ExperimentConfig::from_text(text, "config", &[]));
 }
+
+#[test]
+fn every_study_of_the_repository_has_cells_at_every_scale() {
+    use ddn_trainer::study::{cells::cells, spec::StudySpec};
+    let studies: Vec<_> =
+        files(&[".toml"]).into_iter().filter(|name| name.starts_with("trainer/studies/")).collect();
+    assert!(!studies.is_empty(), "there are no studies");
+    for name in studies {
+        let path = top().join(&name);
+        let whole = StudySpec::load(&path, None).unwrap_or_else(|error| panic!("{error}"));
+        let scales: Vec<Option<&str>> = whole.scale.keys().map(|scale| Some(scale.as_str())).collect();
+        for scale in scales.into_iter().chain([None]) {
+            let spec = StudySpec::load(&path, scale).unwrap_or_else(|error| panic!("{error}"));
+            let cells = cells(&spec, &[]).unwrap_or_else(|error| panic!("{name} {scale:?}: {error}"));
+            assert!(cells.len() >= spec.seeds.0.len(), "{name} {scale:?}");
+            // A value from elsewhere stands beside something.
+            for value in spec.published.iter().filter(|_| scale.is_none()) {
+                let mut names = cells.iter().map(|cell| (&cell.name.task, &cell.name.algorithm));
+                assert!(names.any(|name| name == (&value.task, &value.algorithm)), "{name}: {value:?}");
+            }
+        }
+    }
+}

@@ -16,5 +16,6 @@ pub mod replay;
 pub mod rollout;
 pub mod seed;
 pub mod signal;
+pub mod stats;
 pub mod study;
 pub mod train;

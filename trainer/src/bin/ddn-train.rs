@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use ddn_trainer::commands::{bench, evaluate, list, sweep, train};
+use ddn_trainer::commands::{bench, evaluate, list, report, sweep, train};
 use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
 
 /// Tensors of many megabytes come and go with every update: this allocator keeps their pages, once
@@ -111,7 +111,7 @@ enum Command {
         /// The size of the study that its table [scale.NAME] describes.
         #[arg(long, value_name = "NAME")]
         scale: Option<String>,
-        /// Directory of the study; default `runs/SPEC`, after the name of the file.
+        /// Directory of the study; default `runs/studies/SPEC`, after the name of the file.
         #[arg(long)]
         out: Option<PathBuf>,
         /// Cells at a time; default one per core.
@@ -129,6 +129,30 @@ enum Command {
         /// Print a script that runs them as an array job of Slurm, instead.
         #[arg(long, conflicts_with = "index")]
         emit_slurm: bool,
+    },
+    /// Show studies and runs as one page that opens offline, and as numbers for other programs.
+    Report {
+        /// Run directories, and directories of studies.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+        /// The page; default report.html, where nothing else is asked for.
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Every value of every test as a table.
+        #[arg(long, value_name = "FILE")]
+        csv: Option<PathBuf>,
+        /// A folder of charts, one per task.
+        #[arg(long, value_name = "DIR")]
+        svg: Option<PathBuf>,
+        /// The JSON file that marl-eval reads.
+        #[arg(long, value_name = "FILE")]
+        marl_eval: Option<PathBuf>,
+        /// No replays in the page.
+        #[arg(long)]
+        no_replays: bool,
+        /// Which episode the replays play.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// List environments, schemes and mixers.
     List {
@@ -252,6 +276,10 @@ fn run(command: Command) -> anyhow::Result<u8> {
             };
             let [jobs, threads] = [jobs, threads].map(|count| count.map(|count| count as usize));
             sweep::sweep(&sweep::Request { spec, set, scale, out, jobs, threads, index, deed })?
+        }
+        Command::Report { paths, out, csv, svg, marl_eval, no_replays, seed } => {
+            report::report(&report::Request { paths, out, csv, svg, marl_eval, films: !no_replays, seed })?;
+            None
         }
         Command::List { json } => {
             list::list(json);

@@ -127,14 +127,18 @@ pub enum Show<'a> {
     Page(&'a Path),
 }
 
-/// Shows one episode, frame by frame.
-///
-/// # Errors
-/// If the run cannot be read or played, or the page cannot be written.
-#[allow(clippy::print_stdout)]
-pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Result<()> {
+/// One episode, played to be looked at.
+struct Watched {
+    envs: Vec<Box<dyn Env>>,
+    episode: Episode,
+    /// What the environment is to be reset with to play the same again.
+    episode_seed: u64,
+    player: String,
+}
+
+fn played(what: &Path, who: Who<'_>, seed: u64) -> anyhow::Result<Watched> {
     let plan = Plan { seed, purpose: "play", first: 0, count: 1, epsilon: 0.0, record: false };
-    let (mut envs, played, name) = match who {
+    let (envs, mut played, player) = match who {
         Who::Network(asked) => {
             let checkpoint = open(what)?;
             let scheme = checkpoint.scheme_built()?;
@@ -149,13 +153,32 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Res
             (envs, played, policy.to_owned())
         }
     };
+    let episode = played.pop().context("no episode was played")?.episode;
+    Ok(Watched { envs, episode, episode_seed: crate::seed::number(seed, "play/0"), player })
+}
+
+/// The episode that [`watch`] shows of the network of this name, as a film that names `source`.
+///
+/// # Errors
+/// If the run cannot be read or played.
+pub fn film(run: &Path, network: &str, seed: u64, source: String) -> anyhow::Result<Film> {
+    let Watched { mut envs, episode, episode_seed, player } = played(run, Who::Network(Some(network)), seed)?;
+    Ok(Film::of(&mut *envs[0], episode_seed, &episode.actions, Credits { source, player, seed })?)
+}
+
+/// Shows one episode, frame by frame.
+///
+/// # Errors
+/// If the run cannot be read or played, or the page cannot be written.
+#[allow(clippy::print_stdout)]
+pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Result<()> {
+    let Watched { mut envs, episode, episode_seed, player } = played(what, who, seed)?;
     // The environment is a function of its seed and the actions: play the same again to look at it.
-    let (env, episode) = (&mut *envs[0], &played[0].episode);
-    let episode_seed = crate::seed::number(seed, "play/0");
+    let env = &mut *envs[0];
     match how {
-        Show::Terminal(pace) => show(env, episode, episode_seed, pace)?,
+        Show::Terminal(pace) => show(env, &episode, episode_seed, pace)?,
         Show::Page(path) => {
-            let credits = Credits { source: what.display().to_string(), player: name.clone(), seed };
+            let credits = Credits { source: what.display().to_string(), player: player.clone(), seed };
             let film = Film::of(env, episode_seed, &episode.actions, credits)?;
             film.write(path).with_context(|| {
                 format!(
@@ -165,7 +188,7 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Res
             })?;
         }
     }
-    println!("{name}: return {} in {} steps", episode.total(), episode.len());
+    println!("{player}: return {} in {} steps", episode.total(), episode.len());
     if let Show::Page(path) = how {
         println!("written: {}", path.display());
     }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod evaluate;
 pub mod list;
 pub mod report;
+pub mod summary;
 pub mod sweep;
 pub mod train;
 

@@ -22,7 +22,7 @@ pub struct Request {
     pub set: Vec<String>,
     /// Another size of the study.
     pub scale: Option<String>,
-    /// Where the cells go; default `runs/` and the name of the file.
+    /// Where the cells go; default `runs/studies/` and the name of the file.
     pub out: Option<PathBuf>,
     /// Cells at a time; default one per core.
     pub jobs: Option<usize>,
@@ -53,7 +53,7 @@ pub fn sweep(request: &Request) -> anyhow::Result<Option<Stop>> {
     let spec = StudySpec::load(&request.spec, request.scale.as_deref())?;
     let cells = cells(&spec, &request.set)?;
     let name = request.spec.file_stem().unwrap_or_default();
-    let out = request.out.clone().unwrap_or_else(|| Path::new("runs").join(name));
+    let out = request.out.clone().unwrap_or_else(|| Path::new("runs/studies").join(name));
     let jobs = share(request, cells.len());
     match request.deed {
         Deed::List => list(&cells, &out),
@@ -74,7 +74,7 @@ fn share(request: &Request, cells: usize) -> Jobs {
 fn list(cells: &[Cell], out: &Path) {
     for (index, cell) in cells.iter().enumerate() {
         let dir = out.join(&cell.name.dir);
-        let state = match (dir.join(super::report::SUMMARY).exists(), dir.exists()) {
+        let state = match (dir.join(super::summary::SUMMARY).exists(), dir.exists()) {
             (true, _) => "done",
             (false, true) => "begun",
             (false, false) => "",

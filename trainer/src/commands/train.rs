@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use super::report::{self, Summary};
 use super::set_threads;
+use super::summary::{self, Summary};
 use crate::config::ExperimentConfig;
 use crate::metrics::progress::Progress;
 use crate::signal::{Signals, Stop};
@@ -67,8 +67,8 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
     }
     progress.note("final tests");
     let summary = Summary::of(&runs, began.elapsed().as_secs_f64())?;
-    report::write(&runs, &summary)?;
-    report::print(&dir, &summary, json)?;
+    summary::write(&runs, &summary)?;
+    summary::print(&dir, &summary, json)?;
     Ok(None)
 }
 

@@ -252,7 +252,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Round numbers that enclose `values`, about `count` of them, and their distance.
-fn ticks(values: impl Iterator<Item = f64>, count: usize) -> (Vec<f64>, f64) {
+pub(crate) fn ticks(values: impl Iterator<Item = f64>, count: usize) -> (Vec<f64>, f64) {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) =
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -269,7 +269,7 @@ fn ticks(values: impl Iterator<Item = f64>, count: usize) -> (Vec<f64>, f64) {
 }
 
 /// `value` with as many digits as a distance of `step` needs: `0.25`, `40`, `1.2 M`.
-fn label(value: f64, step: f64) -> String {
+pub(crate) fn label(value: f64, step: f64) -> String {
     let largest = value.abs().max(step);
     let (unit, suffix) = match largest {
         size if size >= 1e9 => (1e9, " G"),

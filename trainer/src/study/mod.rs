@@ -14,6 +14,7 @@ pub mod cells;
 pub mod draw;
 pub mod halving;
 pub mod overview;
+pub mod report;
 pub mod slurm;
 pub mod spec;
 pub mod sweep;

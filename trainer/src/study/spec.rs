@@ -106,6 +106,8 @@ pub struct Scale {
     pub rungs: Option<Vec<u64>>,
     /// Names of the tasks that take part; all where it is missing.
     pub tasks: Option<Vec<String>>,
+    /// Other tasks instead.
+    pub task: Option<Vec<Task>>,
     /// Names of the algorithms that take part; all where it is missing.
     pub algorithms: Option<Vec<String>>,
 }
@@ -164,7 +166,8 @@ impl StudySpec {
             .map_err(|source| ConfigError::Parse { origin, source: Box::new(source) })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         spec.config = folder.join(&spec.config);
-        for config in spec.tasks.iter_mut().filter_map(|task| task.config.as_mut()) {
+        let others = spec.scale.values_mut().filter_map(|scale| scale.task.as_mut()).flatten();
+        for config in spec.tasks.iter_mut().chain(others).filter_map(|task| task.config.as_mut()) {
             *config = folder.join(&*config);
         }
         if spec.title.is_empty() {
@@ -189,6 +192,7 @@ impl StudySpec {
             halving.rungs = rungs;
         }
         let here = format!("scale.{name}");
+        self.tasks = scale.task.unwrap_or_else(|| std::mem::take(&mut self.tasks));
         if let Some(names) = scale.tasks {
             let known: Vec<_> = self.tasks.iter().map(|task| task.name.as_str()).collect();
             known_names(&format!("{here}.tasks"), &names, &known)?;
@@ -299,6 +303,10 @@ mod tests {
         assert_eq!(spec.set["t_max"].as_integer(), Some(5));
         assert_eq!(spec.set["learner.gamma"].as_float(), Some(0.5));
         assert_eq!((spec.title.as_str(), spec.config.ends_with("a.toml")), ("pair", true));
+        let other = text.replace("tasks = [\"y\"]", "task = [{ name = \"z\", config = \"b.toml\" }]");
+        let spec = load(&other, Some("small")).unwrap();
+        assert_eq!((spec.tasks.len(), spec.tasks[0].name.as_str()), (1, "z"));
+        assert!(spec.tasks[0].config.as_ref().is_some_and(|config| config.is_absolute()));
         let message = load(text, Some("tiny")).unwrap_err();
         assert!(message.contains("no [scale.tiny]; there are: small"), "{message}");
         let message = load(&text.replace("[\"y\"]", "[\"z\"]"), Some("small")).unwrap_err();

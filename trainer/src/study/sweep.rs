@@ -12,7 +12,7 @@ use super::cells::{Cell, CellName};
 use super::halving::Halving;
 use super::overview::{Overview, State};
 use super::spec::{Published, StudySpec};
-use crate::commands::report::{self, Summary};
+use crate::commands::summary::{self, Summary};
 use crate::config::ExperimentConfig;
 use crate::error::{CheckpointError, ConfigError, TrainError};
 use crate::learner::scheme;
@@ -66,6 +66,10 @@ pub struct Tally {
 /// # Errors
 /// Names the cell and what differs; or the file that cannot be read or written.
 pub fn prepare(spec: &StudySpec, cells: &[Cell], dir: &Path) -> anyhow::Result<()> {
+    if dir.join(CONFIG).exists() {
+        let reason = "holds a run, which a study is not; take another --out";
+        return Err(ConfigError::value(&dir.display().to_string(), reason).into());
+    }
     for cell in cells {
         belongs(cell, &dir.join(&cell.name.dir))?;
     }
@@ -218,7 +222,7 @@ fn train_or_fail(
     progress: &Progress,
 ) -> anyhow::Result<State> {
     belongs(cell, dir)?;
-    if dir.join(report::SUMMARY).exists() {
+    if dir.join(summary::SUMMARY).exists() {
         return Ok(State::Done);
     }
     let mut run =
@@ -229,7 +233,7 @@ fn train_or_fail(
     }
     let runs = [run];
     let summary = Summary::of(&runs, 0.0)?;
-    report::write(&runs, &summary)?;
+    summary::write(&runs, &summary)?;
     Ok(State::Done)
 }
 

@@ -5,5 +5,6 @@ mod films;
 mod in_a_browser;
 mod killed;
 mod policies;
+mod reports;
 mod resume;
 mod sweeps;

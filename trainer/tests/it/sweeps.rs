@@ -156,6 +156,9 @@ fn configs_are_not_mixed_and_a_cell_that_fails_keeps_no_other_from_its_end() {
     assert!(text.contains("DDN-QMIX/seed_1") && text.contains("(learner differ)"), "{text}");
     assert_same(&result(&place.path("out")), &before);
 
+    let output = place.run("out/base/QMIX/seed_1", &[]);
+    assert!(output.status.code() == Some(2) && said(&output).contains("holds a run"), "{}", said(&output));
+
     // A game of one step has no view for a teacher: `ctds` cannot be built for it.
     let output = place.run("game", &["--set", "env.kind=matrix-game", "--set", "t_max=600", "--jobs", "1"]);
     assert_eq!(output.status.code(), Some(1));

@@ -247,8 +247,15 @@ pub fn build(table: &toml::Table, setting: &Setting<'_>) -> Result<Box<dyn Schem
 /// # Errors
 /// If there is no such scheme.
 pub fn ships(table: &toml::Table) -> Result<&'static str, ConfigError> {
-    let networks = find(REGISTRY, "scheme", table)?.build.networks;
-    Ok(networks.last().copied().unwrap_or_default())
+    Ok(networks(table)?.last().copied().unwrap_or_default())
+}
+
+/// What [`Scheme::networks`] of the scheme that `table` names gives.
+///
+/// # Errors
+/// If there is no such scheme.
+pub fn networks(table: &toml::Table) -> Result<&'static [&'static str], ConfigError> {
+    Ok(find(REGISTRY, "scheme", table)?.build.networks)
 }
 
 /// Adds weighted terms up, notes each by name, and moves the parameters.
