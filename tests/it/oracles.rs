@@ -6,6 +6,8 @@ mod mixers;
 
 mod schemes;
 
+mod statistics;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
