@@ -5,12 +5,14 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(ddn_dsp, ddn_mve)");
     let target = std::env::var("TARGET").unwrap_or_default();
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    // Of ARMv8-M Mainline only some cores have it. One with vectors (Cortex-M55) does better with plain loops.
-    let named = ["cortex-m33", "cortex-m35p", "+dsp"].iter().any(|core| flags.contains(core));
-    if target.starts_with("thumbv7em") || target.starts_with("thumbv8m.main") && named {
-        println!("cargo::rustc-cfg=ddn_dsp");
-    }
-    if ["cortex-m55", "cortex-m85", "cortex-m52", "+mve"].iter().any(|core| flags.contains(core)) {
+    let named = |cores: &[&str]| cores.iter().any(|core| flags.contains(core));
+    // A Cortex-M55 may be made without vectors.
+    if named(&["cortex-m55", "cortex-m85", "cortex-m52", "+mve"]) && !named(&["-mve"]) {
         println!("cargo::rustc-cfg=ddn_mve");
+    } else if target.starts_with("thumbv7em")
+        // Of ARMv8-M Mainline only some cores have it.
+        || target.starts_with("thumbv8m.main") && named(&["cortex-m33", "cortex-m35p", "+dsp"])
+    {
+        println!("cargo::rustc-cfg=ddn_dsp");
     }
 }

@@ -18,6 +18,7 @@ const UNSAFE: &[&str] = &[
     "runtime/capi/src/status.rs",
     "runtime/capi/tests/abi.rs",
     "runtime/src/kernel/simd.rs",
+    "runtime/src/kernel/simd/mve.rs",
     "runtime/src/kernel/x86.rs",
     "trainer/src/bin/ddn-train.rs",
 ];

@@ -46,7 +46,7 @@ impl<'m> Kernel<'m> for BlockI8<'m> {
 
     fn run(&self, [h, x, b, _]: Inputs<'_>, _: &mut [f32], work: &mut [f32], output: &mut [f32]) {
         let Some((sums, ordered_h)) = work.split_at_mut_checked(self.width) else { return };
-        ordered(h, ordered_h);
+        let ordered_h = ordered(h, ordered_h);
         let sums = words_mut(sums);
         sums.fill(0);
         let gains = self.gain.chunks_exact(self.width.max(1));

@@ -3,10 +3,14 @@
 //! Every vector is padded with zeros to a multiple of eight.
 
 use super::simd;
+#[cfg(ddn_mve)]
+use super::simd::mve::add;
 pub(super) use super::simd::ordered;
 
 /// Most terms of a product: 256 times 127 times 32767 stays below 2^30.
 pub(crate) const MAX_TERMS: usize = 256;
+/// Rows computed together: their sums are on the stack.
+pub(crate) const ROWS: usize = if cfg!(ddn_mve) { 64 } else { 32 };
 /// What widths are rounded up to.
 pub(crate) const PAD: usize = 8;
 
@@ -51,6 +55,7 @@ impl<'m> Weights<'m> {
 }
 
 /// One copy of the loop in flash, and its registers to itself.
+#[cfg(not(ddn_mve))]
 #[inline(never)]
 fn add(rows: &[i8], x: &[f32], scale: &[i32], sums: &mut [i32]) {
     let (scale, sums) = (scale.as_chunks::<4>().0, sums.as_chunks_mut::<4>().0);

@@ -9,7 +9,12 @@
 //! h' = n + z (h - n)
 //! ```
 
-use super::dot_i8::{PAD, Weights, ordered, saturated, scaled};
+use super::dot_i8::{PAD, ROWS, Weights, ordered};
+#[cfg(not(ddn_mve))]
+use super::dot_i8::{saturated, scaled};
+#[cfg(ddn_mve)]
+use super::simd::mve::gates;
+#[cfg(not(ddn_mve))]
 use super::table::{sigmoid, tanh};
 use super::{Inputs, Kernel, Parts, Slot, halves, halves_mut};
 use crate::error::LayerFault;
@@ -63,8 +68,7 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         let Some((ordered_x, ordered_h)) = work.split_at_mut_checked(Slot::I16(self.input).words()) else {
             return;
         };
-        ordered(x, ordered_x);
-        ordered(memory, ordered_h);
+        let (ordered_x, ordered_h) = (ordered(x, ordered_x), ordered(memory, ordered_h));
         let (ih, hh) = (&self.weight_ih, &self.weight_hh);
         let outputs = halves_mut(output).chunks_mut(UNITS).zip(halves(memory).chunks(UNITS));
         for (block, (output, old)) in outputs.enumerate() {
@@ -85,12 +89,7 @@ impl<'m> Kernel<'m> for GruI8<'m> {
                 let first = gate * self.hidden + row;
                 hh.add(first, ordered_h, part(self.scale_hh, first, units), sums);
             }
-            let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(input).zip(state);
-            for (((((output, old), reset), update), input), state) in units {
-                let n = tanh(input.wrapping_add(scaled(state.wrapping_mul(2), sigmoid(*reset) << 16)));
-                let blend = sigmoid(*update) * (i32::from(*old) - n);
-                *output = saturated(n + ((blend + (1 << 14)) >> 15));
-            }
+            gates([reset, update, input, state], old, output);
         }
         for (memory, output) in halves_mut(memory).iter_mut().zip(halves(output)) {
             *memory = *output;
@@ -98,8 +97,20 @@ impl<'m> Kernel<'m> for GruI8<'m> {
     }
 }
 
-/// Hidden units computed together: their sums are on the stack.
-const UNITS: usize = 32;
+/// Hidden units computed together.
+const UNITS: usize = ROWS;
+
+/// The new states of many units from their old ones and their sums.
+#[cfg(not(ddn_mve))]
+#[inline(always)]
+fn gates([reset, update, input, state]: [&[i32]; 4], old: &[i16], output: &mut [i16]) {
+    let units = output.iter_mut().zip(old).zip(reset).zip(update).zip(input).zip(state);
+    for (((((output, old), reset), update), input), state) in units {
+        let n = tanh(input.wrapping_add(scaled(state.wrapping_mul(2), sigmoid(*reset) << 16)));
+        let blend = sigmoid(*update) * (i32::from(*old) - n);
+        *output = saturated(n + ((blend + (1 << 14)) >> 15));
+    }
+}
 
 /// Elements `first..first + count`.
 fn part(values: &[i32], first: usize, count: usize) -> &[i32] {

@@ -4,7 +4,7 @@
 //! y_j = saturate(b_j + round(scale_j sum_i W_ji x_i / 2^32))
 //! ```
 
-use super::dot_i8::{PAD, Weights, ordered, saturated};
+use super::dot_i8::{ROWS, Weights, ordered, saturated};
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
 use crate::error::LayerFault;
 
@@ -35,13 +35,19 @@ impl<'m> Kernel<'m> for LinearI8<'m> {
     }
 
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], work: &mut [f32], output: &mut [f32]) {
-        ordered(x, work);
-        let outputs = halves_mut(output).as_chunks_mut::<PAD>().0;
-        let (bias, scale) = (self.bias.as_chunks::<PAD>().0, self.scale.as_chunks::<PAD>().0);
-        for (block, ((output, bias), scale)) in outputs.iter_mut().zip(bias).zip(scale).enumerate() {
-            let mut sums = *bias;
-            self.weight.add(PAD * block, work, scale, &mut sums);
-            *output = sums.map(saturated);
+        let x = ordered(x, work);
+        let outputs = halves_mut(output).chunks_mut(ROWS);
+        let (bias, scale) = (self.bias.chunks(ROWS), self.scale.chunks(ROWS));
+        for (block, ((output, bias), scale)) in outputs.zip(bias).zip(scale).enumerate() {
+            let mut sums = [0; ROWS];
+            for (sum, bias) in sums.iter_mut().zip(bias) {
+                *sum = *bias;
+            }
+            let sums = sums.get_mut(..bias.len()).unwrap_or_default();
+            self.weight.add(ROWS * block, x, scale, sums);
+            for (output, sum) in output.iter_mut().zip(sums) {
+                *output = saturated(*sum);
+            }
         }
     }
 }

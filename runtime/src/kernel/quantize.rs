@@ -31,7 +31,7 @@ impl<'m> Kernel<'m> for Quantize {
     #[inline(never)]
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         let output = halves_mut(output);
-        output.fill(0);
+        output.get_mut(x.len()..).unwrap_or_default().fill(0);
         for (output, &x) in output.iter_mut().zip(x) {
             let value = limited(x * self.scale, self.limit);
             // To nearest, ties away from zero.

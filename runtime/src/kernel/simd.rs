@@ -1,19 +1,22 @@
 //! The products of [`super::dot_i8`]: one portable version, which defines them, and one for cores with the DSP extension.
+//! Cores with vectors have [`mve`] beside the portable one.
 //!
-//! The only `unsafe` of this crate on a microcontroller is here: one loop over memory whose bounds are checked before it.
+//! The only `unsafe` of this crate on a microcontroller is here: loops over memory whose bounds are checked before them.
+
+#[cfg(ddn_mve)]
+pub(super) mod mve;
 
 pub(super) use version::{dot4, ordered};
 
 /// What the products are.
 #[cfg(not(ddn_dsp))]
 mod version {
-    use super::super::{halves, halves_mut};
+    use super::super::halves;
 
-    /// Copies the int16 in `x` to `to` in the order that [`dot4`] wants them: as they are.
-    pub(in super::super) fn ordered(x: &[f32], to: &mut [f32]) {
-        for (to, x) in halves_mut(to).iter_mut().zip(halves(x)) {
-            *to = *x;
-        }
+    /// The int16 in `x` in the order that [`dot4`] wants them: as they are.
+    #[inline(always)]
+    pub(in super::super) fn ordered<'a>(x: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
+        x
     }
 
     /// Four rows times `x`. The rows stand one after another in `block`; they, and the int16 in `x`, have the same length,
@@ -42,12 +45,13 @@ mod version {
 mod version {
     use core::arch::asm;
 
-    /// Copies the int16 in `x` to `to` in the order that [`dot4`] wants them: of four, x0 x2 x1 x3.
-    pub(in super::super) fn ordered(x: &[f32], to: &mut [f32]) {
+    /// The int16 in `x` in the order that [`dot4`] wants them, written to `to`: of four, x0 x2 x1 x3.
+    pub(in super::super) fn ordered<'a>(x: &'a [f32], to: &'a mut [f32]) -> &'a [f32] {
         for (to, x) in to.as_chunks_mut::<2>().0.iter_mut().zip(x.as_chunks::<2>().0) {
             let [low, high] = x.map(f32::to_bits);
             *to = [low & 0xffff | high << 16, low >> 16 | high & 0xffff_0000].map(f32::from_bits);
         }
+        to
     }
 
     /// Four rows times `x`, eight columns in 44 instructions: bytes 0 and 2 of a row's word meet x0 and x2, bytes 1 and 3

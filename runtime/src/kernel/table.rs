@@ -1,7 +1,7 @@
 //! `tanh` and the logistic function in integers, by a table of 257 values and straight lines between them.
 
 /// `tanh(i / 32)` in units of 2^-15, for `i` from 0 to 256.
-const TANH: [i16; 257] = {
+pub(super) const TANH: [i16; 257] = {
     /// `exp(1 / 16)`
     const STEP: f64 = 1.064_494_458_917_859_3;
     let mut table = [0; 257];

@@ -42,10 +42,10 @@ impl<'m> Kernel<'m> for ValuesI8<'m> {
     }
 
     fn run(&self, [x, ..]: Inputs<'_>, _: &mut [f32], work: &mut [f32], output: &mut [f32]) {
-        ordered(x, work);
+        let x = ordered(x, work);
         let rows = output.chunks_mut(4).zip(self.bias.0.chunks(4)).zip(self.scale.0.chunks(4));
         for (block, ((output, bias), scale)) in rows.enumerate() {
-            let dots = self.weight.dot4(4 * block, work);
+            let dots = self.weight.dot4(4 * block, x);
             for (((output, dot), bias), scale) in output.iter_mut().zip(dots).zip(bias).zip(scale) {
                 *output = bias + scale * dot as f32;
             }

@@ -144,22 +144,29 @@ impl<'m> Graph<'m> {
     /// `None` if a buffer is too short; the caller has ruled that out.
     #[inline(never)]
     pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
-        for Step { layer, inputs, output, memory: span, work } in &self.steps {
+        for Step { layer, inputs, output: to, memory: span, work } in &self.steps {
             let memory = memory.get_mut(span.range())?;
-            let [a, b, c, d] = inputs.map(Span::range);
-            if !layer.in_place() {
-                let ranges = [a, b, c, d, work.range(), output.range()];
-                let [a, b, c, d, work, output] = scratch.get_disjoint_mut(ranges).ok()?;
-                layer.run([a, b, c, d], memory, work, output);
-                continue;
-            }
-            if a != output.range() {
-                let [from, to] = scratch.get_disjoint_mut([a, output.range()]).ok()?;
-                for (to, from) in to.iter_mut().zip(from) {
+            // What a layer works in comes after every slot that it reads or writes.
+            let (slots, rest) = scratch.split_at_mut_checked(work.start)?;
+            let work = rest.get_mut(..work.len)?;
+            let (before, rest) = slots.split_at_mut_checked(to.start)?;
+            let (output, after) = rest.split_at_mut_checked(to.len)?;
+            let end = to.start.wrapping_add(to.len);
+            // Nothing, where a layer in place reads what it writes.
+            let inputs = inputs.map(|span| {
+                if span.len == 0 {
+                    return &[][..];
+                }
+                let place = Span { start: span.start.wrapping_sub(end), len: span.len };
+                before.get(span.range()).or_else(|| after.get(place.range())).unwrap_or_default()
+            });
+            if layer.in_place() {
+                let [from, ..] = inputs;
+                for (to, from) in output.iter_mut().zip(from) {
                     *to = *from;
                 }
             }
-            layer.run([&[]; MAX_INPUTS], memory, &mut [], scratch.get_mut(output.range())?);
+            layer.run(inputs, memory, work, output);
         }
         Some(())
     }

@@ -75,7 +75,9 @@ impl Seen<'_> {
         {
             return Err(ActError::Index);
         }
-        if !self.obs.iter().all(|value| value.is_finite()) {
+        // Without a branch for each: what is not finite has the largest exponent, and is the largest without its sign.
+        let largest = self.obs.iter().fold(0, |largest, value| (value.to_bits() << 1).max(largest));
+        if largest >= f32::INFINITY.to_bits() << 1 {
             return Err(ActError::NotFinite);
         }
         if !(0..self.available.len()).any(|action| self.available.allows(action)) {
