@@ -406,6 +406,10 @@ mod tests {
         let config = load(&["scheme.lpn_optimiser.lr=0.25"]).expect("adam has that key");
         let optimiser = config.scheme["lpn_optimiser"].as_table().expect("a table");
         assert_eq!((optimiser["kind"].as_str(), optimiser["lr"].as_float()), (Some("adam"), Some(0.25)));
+        let config = load(&["scheme.ggn_optimiser.lr=0.125", "scheme.ggn_optimiser.kind=adam"]);
+        let config = config.expect("its keys have defaults");
+        let optimiser = config.scheme["ggn_optimiser"].as_table().expect("a table");
+        assert_eq!((optimiser["kind"].as_str(), optimiser["lr"].as_float()), (Some("adam"), Some(0.125)));
         let config = load(&["mixer.kind=vdn"]).expect("vdn has no keys");
         assert_eq!(config.mixer.len(), 1);
         // What is set belongs to the new kind, wherever that stands.

@@ -18,6 +18,7 @@ pub enum OptimiserConfig {
     /// `v ← αv + (1-α)g²`, `p ← p - lr·g / (√v + ε)`; v starts at 0. PyMARL: α 0.99, ε 1e-5.
     Rmsprop {
         /// Learning rate.
+        #[serde(default = "lr")]
         lr: f64,
         /// α, decay of the mean square.
         #[serde(default = "alpha")]
@@ -29,6 +30,7 @@ pub enum OptimiserConfig {
     /// Kingma and Ba with bias correction.
     Adam {
         /// Learning rate.
+        #[serde(default = "lr")]
         lr: f64,
         /// Decay of the mean.
         #[serde(default = "beta1")]
@@ -42,6 +44,9 @@ pub enum OptimiserConfig {
     },
 }
 
+fn lr() -> f64 {
+    5e-4
+}
 fn alpha() -> f64 {
     0.99
 }

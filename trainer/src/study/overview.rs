@@ -126,7 +126,7 @@ impl Overview {
             let mut lines = self.lines();
             let cells = lines.len();
             let line = &mut lines[index];
-            line.due &= state != State::Running;
+            line.due = false;
             let was = std::mem::replace(&mut line.state, state.clone());
             let name = line.name.clone();
             let done = lines.iter().filter(|line| line.state == State::Done).count();

@@ -39,7 +39,8 @@ fn runs(folder: &Path, keys: &[&[&str]]) -> Vec<PathBuf> {
 #[test]
 fn a_report_says_what_the_runs_say_and_the_same_each_time() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let runs = runs(folder.path(), &[&[], &["seed=7"], &["scheme.kind=plain"]]);
+    let runs =
+        runs(folder.path(), &[&[], &["seed=7"], &["scheme.kind=plain"], &["scheme.kind=plain", "seed=7"]]);
     let [page, again, csv, json] =
         ["a.html", "b.html", "a.csv", "a.json"].map(|name| folder.path().join(name));
     let mut arguments = vec!["report"];
@@ -64,7 +65,9 @@ fn a_report_says_what_the_runs_say_and_the_same_each_time() {
     }
 
     let table = fs::read_to_string(&csv).expect("it was written");
-    for (run, (algorithm, seed)) in runs.iter().zip([("ddn+qmix", 1), ("ddn+qmix", 7), ("plain+qmix", 1)]) {
+    for (run, (algorithm, seed)) in
+        runs.iter().zip([("ddn+qmix", 1), ("ddn+qmix", 7), ("plain+qmix", 1), ("plain+qmix", 7)])
+    {
         let summary = fs::read_to_string(run.join("summary.json")).expect("a finished run");
         let summary: Value = serde_json::from_str(&summary).expect("JSON");
         for row in summary["rows"].as_array().expect("rows") {
