@@ -25,13 +25,8 @@ impl<'m> Kernel<'m> for Relu<'m> {
         match self.0 {
             Slot::F32(_) => {
                 for value in output {
-                    // Written so that a value that is not a number stays one. Microcontrollers do best where they store
-                    // few values, others where they need not branch.
-                    if cfg!(target_arch = "x86_64") {
-                        *value = if *value < 0.0 { 0.0 } else { *value };
-                    } else if *value < 0.0 {
-                        *value = 0.0;
-                    }
+                    // Written so that a value that is not a number stays one, and that there is nothing to branch for.
+                    *value = if *value < 0.0 { 0.0 } else { *value };
                 }
             }
             Slot::I16(_) => {

@@ -17,20 +17,28 @@ use crate::error::{LayerFault, ModelError};
 use crate::kernel::{Layer, MAX_INPUTS, Parts, Slot};
 
 /// Most layers a graph may have.
-pub const MAX_LAYERS: usize = 24;
+pub const MAX_LAYERS: usize = 16;
 /// Most slots a graph may have.
 pub const MAX_SLOTS: usize = 16;
 
-/// A range of the scratch or of the memory.
+/// A range of the scratch or of the memory, in words: short numbers, since an opened model is copied with all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
-    start: usize,
-    len: usize,
+    start: u16,
+    len: u16,
 }
 
 impl Span {
+    fn start(self) -> usize {
+        usize::from(self.start)
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.len)
+    }
+
     pub(crate) fn range(self) -> Range<usize> {
-        self.start..self.start.saturating_add(self.len)
+        self.start()..self.start().saturating_add(self.len())
     }
 }
 
@@ -75,8 +83,8 @@ impl<'m> Graph<'m> {
     pub(crate) fn read(&mut self, archive: &Archive<'m>, spec: &AgentSpec<'m>) -> Result<(), ModelError> {
         let text = bytes(archive, "ddn.graph")?;
         let len = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
-        self.input = Span { start: 0, len };
-        self.scratch_len = len;
+        let too_wide = |_| ModelError::Value { key: "ddn.inputs" };
+        self.input = take(&mut self.scratch_len, len).map_err(too_wide)?;
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
         let mut q = Slot::F32(len);
@@ -147,18 +155,19 @@ impl<'m> Graph<'m> {
         for Step { layer, inputs, output: to, memory: span, work } in &self.steps {
             let memory = memory.get_mut(span.range())?;
             // What a layer works in comes after every slot that it reads or writes.
-            let (slots, rest) = scratch.split_at_mut_checked(work.start)?;
-            let work = rest.get_mut(..work.len)?;
-            let (before, rest) = slots.split_at_mut_checked(to.start)?;
-            let (output, after) = rest.split_at_mut_checked(to.len)?;
-            let end = to.start.wrapping_add(to.len);
+            let (slots, rest) = scratch.split_at_mut_checked(work.start())?;
+            let work = rest.get_mut(..work.len())?;
+            let (before, rest) = slots.split_at_mut_checked(to.start())?;
+            let (output, after) = rest.split_at_mut_checked(to.len())?;
+            let end = to.start().wrapping_add(to.len());
             // Nothing, where a layer in place reads what it writes.
             let inputs = inputs.map(|span| {
                 if span.len == 0 {
                     return &[][..];
                 }
-                let place = Span { start: span.start.wrapping_sub(end), len: span.len };
-                before.get(span.range()).or_else(|| after.get(place.range())).unwrap_or_default()
+                let start = span.start().wrapping_sub(end);
+                let place = start..start.wrapping_add(span.len());
+                before.get(span.range()).or_else(|| after.get(place)).unwrap_or_default()
             });
             if layer.in_place() {
                 let [from, ..] = inputs;
@@ -189,7 +198,8 @@ fn index(text: &[u8]) -> Result<usize, LayerFault> {
 
 /// The next `len` words of a buffer that has `used` so far.
 fn take(used: &mut usize, len: usize) -> Result<Span, LayerFault> {
-    let start = *used;
-    *used = start.checked_add(len).ok_or(LayerFault::Width)?;
+    let span = u16::try_from(*used).ok().zip(u16::try_from(len).ok());
+    let (start, len) = span.ok_or(LayerFault::Width)?;
+    *used = usize::from(start) + usize::from(len);
     Ok(Span { start, len })
 }

@@ -53,12 +53,10 @@ impl<'m> Model<'m> {
     /// Format: `docs/format.md`.
     #[inline(never)]
     pub fn open(file: &'m [u8]) -> Result<Self, ModelError> {
-        let mut archive = archive::Archive::new(file);
-        archive.read()?;
-        // Made where it is returned, because copying it costs.
+        // Made where it is returned, because copying it costs: one value, and one way out.
         let mut opened = Ok(Self::new(file));
         if let Ok(model) = &mut opened
-            && let Err(error) = model.read(&archive)
+            && let Err(error) = model.read()
         {
             opened = Err(error);
         }
@@ -71,7 +69,10 @@ impl<'m> Model<'m> {
     }
 
     #[inline(never)]
-    fn read(&mut self, archive: &archive::Archive<'m>) -> Result<(), ModelError> {
+    fn read(&mut self) -> Result<(), ModelError> {
+        let mut archive = archive::Archive::new(self.file);
+        archive.read()?;
+        let archive = &archive;
         self.spec.read(archive)?;
         self.recording = Recording::read(archive, &self.spec)?;
         self.range = read_range(archive, self.spec.obs_dim())?;
