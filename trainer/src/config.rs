@@ -189,9 +189,17 @@ impl ExperimentConfig {
     /// # Errors
     /// Names the file, table or key at fault and what would be right.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        Self::load_as(path, overrides, "--set")
+    }
+
+    /// The same, with overrides from `whence`, which messages name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_as(path: &Path, overrides: &[String], whence: &str) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.display().to_string(), source })?;
-        Self::from_text(&text, &path.display().to_string(), overrides)
+        Self::parse(&text, &path.display().to_string(), overrides, whence)
     }
 
     /// As [`ExperimentConfig::load`], from text; `origin` names it in messages.
@@ -199,13 +207,21 @@ impl ExperimentConfig {
     /// # Errors
     /// As there.
     pub fn from_text(text: &str, origin: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        Self::parse(text, origin, overrides, "--set")
+    }
+
+    fn parse(text: &str, origin: &str, overrides: &[String], whence: &str) -> Result<Self, ConfigError> {
         let parse = |source| ConfigError::Parse { origin: origin.to_owned(), source: Box::new(source) };
         // The text itself first, so that a message shows the line.
         let _: Self = toml::from_str(text).map_err(parse)?;
         let mut table: Table = toml::from_str(text).map_err(parse)?;
         let whole = |table: &Table| -> Result<Self, ConfigError> {
             let config: Self = table.clone().try_into().map_err(|source| ConfigError::Parse {
-                origin: if overrides.is_empty() { origin.to_owned() } else { format!("{origin} with --set") },
+                origin: if overrides.is_empty() {
+                    origin.to_owned()
+                } else {
+                    format!("{origin} with {whence}")
+                },
                 source: Box::new(source),
             })?;
             config.resolve()

@@ -19,3 +19,4 @@ pub mod signal;
 pub mod stats;
 pub mod study;
 pub mod train;
+mod whole_file;

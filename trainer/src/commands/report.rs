@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::study::report::collection::Collection;
 use crate::study::report::{Extras, export, page};
+use crate::whole_file;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -52,15 +53,14 @@ pub fn report(request: &Request) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whole, or not at all.
 #[allow(clippy::print_stdout)]
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = Path::new(&beside);
-    std::fs::write(beside, text)
-        .and_then(|()| std::fs::rename(beside, path))
-        .with_context(|| format!("cannot write {}; give a file in a folder that exists", path.display()))?;
+    whole_file::write(path, text.as_bytes()).with_context(|| {
+        format!(
+            "cannot write {}; give a file in a folder that exists and that you may write to",
+            path.display()
+        )
+    })?;
     println!("written: {}", path.display());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::eval::{self, Score};
@@ -67,6 +68,16 @@ impl Row {
 }
 
 impl Summary {
+    /// That of the finished run in `dir`.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join(SUMMARY);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
     /// Tests every network of every run, and random play, on the same episodes.
     ///
     /// # Errors

@@ -74,10 +74,11 @@ fn share(request: &Request, cells: usize) -> Jobs {
 fn list(cells: &[Cell], out: &Path) {
     for (index, cell) in cells.iter().enumerate() {
         let dir = out.join(&cell.name.dir);
-        let state = match (dir.join(super::summary::SUMMARY).exists(), dir.exists()) {
-            (true, _) => "done",
-            (false, true) => "begun",
-            (false, false) => "",
+        let state = match sweep::is_done(cell, &dir) {
+            Ok(true) => "done",
+            Ok(false) if dir.exists() => "begun",
+            Ok(false) => "",
+            Err(_) => "other",
         };
         println!("{index:>4}  {state:<5}  {}", dir.display());
     }

@@ -235,7 +235,8 @@ fn text(x: f64, y: f64, style: &str, content: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\"{space}{style}>{}</text>", escaped(content))
 }
 
-fn escaped(text: &str) -> String {
+/// `text` as it may stand between tags and in attributes.
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let _ = match c {

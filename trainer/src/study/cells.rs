@@ -44,6 +44,7 @@ pub struct CellName {
 /// # Errors
 /// Names the cell and the key at fault, or the cells that are the same experiment.
 pub fn cells(spec: &StudySpec, overrides: &[String]) -> Result<Vec<Cell>, ConfigError> {
+    check_size(spec)?;
     let settings = settings(spec)?;
     let mut cells = Vec::new();
     for task in tasks(spec) {
@@ -53,9 +54,15 @@ pub fn cells(spec: &StudySpec, overrides: &[String]) -> Result<Vec<Cell>, Config
                 let tables = [&spec.set, &task.set, &algorithm.set, setting];
                 let mut keys: Vec<String> = tables.iter().flat_map(|table| assigned(table)).collect();
                 keys.extend_from_slice(overrides);
+                if let Some(key) =
+                    keys.iter().find(|key| key.split('=').next().is_some_and(|key| key.trim() == "seed"))
+                {
+                    return Err(ConfigError::value(key, "is what `seeds` says; leave it out"));
+                }
                 let label = label(setting);
                 let place = [task.name.as_str(), &algorithm.name, &label].map(str::to_owned);
-                let config = ExperimentConfig::load(path, &keys).map_err(|error| at(&place, &error))?;
+                let config = ExperimentConfig::load_as(path, &keys, "the study's keys")
+                    .map_err(|error| at(&place, &error))?;
                 if let Some(halving) = &spec.halving {
                     halving.check_against(config.t_max, config.eval.interval)?;
                 }
@@ -95,10 +102,34 @@ fn tasks(spec: &StudySpec) -> Vec<Task> {
 fn algorithms(spec: &StudySpec, path: &Path, overrides: &[String]) -> Result<Vec<Algorithm>, ConfigError> {
     if spec.algorithms.is_empty() {
         let keys: Vec<String> = assigned(&spec.set).into_iter().chain(overrides.iter().cloned()).collect();
-        let name = ExperimentConfig::load(path, &keys)?.algorithm();
+        let name = ExperimentConfig::load_as(path, &keys, "the study's keys")?.algorithm();
         return Ok(vec![Algorithm { name, set: Table::new() }]);
     }
     Ok(spec.algorithms.clone())
+}
+
+/// Most cells of a study.
+const MOST_CELLS: usize = 100_000;
+
+/// Refuses a study that is too large before it is written out.
+fn check_size(spec: &StudySpec) -> Result<(), ConfigError> {
+    let lists = flat(&spec.grid);
+    let grid = lists.iter().map(|(_, value)| value.as_array().map_or(1, Vec::len));
+    let others = [
+        spec.tasks.len().max(1),
+        spec.algorithms.len().max(1),
+        spec.random.as_ref().map_or(1, |random| random.draws),
+        spec.seeds.0.len(),
+    ];
+    let count = grid.chain(others).try_fold(1_usize, usize::checked_mul);
+    if count.is_some_and(|count| count <= MOST_CELLS) {
+        return Ok(());
+    }
+    let count = count.map_or_else(|| "too many to count".into(), |count| count.to_string());
+    let reason = format!(
+        "tasks × algorithms × settings × seeds are {count} cells; {MOST_CELLS} are the most: draw settings by [random], or leave some out"
+    );
+    Err(ConfigError::value("grid", reason))
 }
 
 /// Every combination of `[grid]` with every draw of `[random]`; one empty setting where there is neither.
@@ -111,6 +142,12 @@ fn settings(spec: &StudySpec) -> Result<Vec<Table>, ConfigError> {
                 format!("is {value}; give a list of values"),
             ));
         };
+        if let Some(twice) = (1..values.len()).find(|&index| values[..index].contains(&values[index])) {
+            return Err(ConfigError::value(
+                &format!("grid.{key}"),
+                format!("{} occurs twice", values[twice]),
+            ));
+        }
         let with = |setting: &Table, value: &Value| {
             let mut setting = setting.clone();
             setting.insert(key.clone(), value.clone());
@@ -119,7 +156,19 @@ fn settings(spec: &StudySpec) -> Result<Vec<Table>, ConfigError> {
         settings = settings.iter().flat_map(|one| values.iter().map(move |value| with(one, value))).collect();
     }
     let Some(random) = &spec.random else { return Ok(settings) };
-    let draws = random.settings()?;
+    let mut draws: Vec<Table> = Vec::new();
+    for draw in random.settings()? {
+        if let Some(key) = draw.keys().find(|key| flat(&spec.grid).contains_key(*key)) {
+            return Err(ConfigError::value(
+                &format!("random.keys.{key}"),
+                "is in [grid] too; leave it out of one",
+            ));
+        }
+        // Of few choices the same comes again: once is enough.
+        if !draws.contains(&draw) {
+            draws.push(draw);
+        }
+    }
     let both =
         |one: &Table, draw: &Table| one.iter().chain(draw).map(|(k, v)| (k.clone(), v.clone())).collect();
     Ok(settings.iter().flat_map(|one| draws.iter().map(move |draw| both(one, draw))).collect())
@@ -233,6 +282,13 @@ mod tests {
             expand("[random]\ndraws = 3\nkeys.learner.gamma = { uniform = [0.8, 0.9] }\n", &[]).unwrap();
         assert_eq!(cells.len(), 6);
         assert!(cells.iter().all(|cell| (0.8..0.9).contains(&cell.config.learner.gamma)));
+        let cells = expand("[random]\ndraws = 30\nkeys.mixer.kind = { choice = [\"vdn\", \"qmix\"] }\n", &[])
+            .unwrap();
+        assert_eq!(cells.len(), 4, "two settings, two seeds");
+        let list = format!("[{}]", (0..100).map(|number| number.to_string()).collect::<Vec<_>>().join(", "));
+        let grid: String = (0..12).map(|key| format!("\"key{key}\" = {list}\n")).collect();
+        let message = expand(&format!("[grid]\n{grid}"), &[]).unwrap_err();
+        assert!(message.contains("too many to count cells; 100000 are the most"), "{message}");
     }
 
     #[test]
@@ -244,7 +300,13 @@ mod tests {
                 "[grid]\n\"learner.gamma\" = [0.9, 7.0]\n",
                 "game / ddn+qmix / learner.gamma=7.0: learner.gamma",
             ),
-            ("[grid]\n\"learner.gamma\" = [0.9, 0.9]\n", "two cells would lie in"),
+            ("[grid]\n\"learner.gamma\" = [0.9, 0.9]\n", "grid.learner.gamma: 0.9 occurs twice"),
+            ("set = { seed = 3 }", "seed=3: is what `seeds` says"),
+            ("set = { t_maxx = 3 }", "game.toml with the study's keys"),
+            (
+                "[grid]\n\"learner.gamma\" = [0.9]\n[random]\ndraws = 2\nkeys.learner.gamma = { choice = [0.5] }\n",
+                "random.keys.learner.gamma: is in [grid] too",
+            ),
             (
                 "algorithm = [{ name = \"a\" }, { name = \"b\" }]",
                 "game/a/seed_1 and game/b/seed_1 are the same experiment",

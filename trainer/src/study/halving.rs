@@ -4,7 +4,7 @@
 //! on hangs on what was learned and never on which process was faster. That is the synchronous form
 //! of the rule that ASHA applies as results come in; it costs waiting at a rung, and repeats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,8 @@ pub struct Halving {
     /// Share of the settings that goes on at each rung; one of them always does.
     #[serde(default = "third")]
     pub keep: f64,
-    /// What is compared, larger is better: a metric of a run. Default: the greedy return of the network that ships.
+    /// What is compared: a metric of a run, the larger the better; after a `-`, the smaller. Default: the greedy
+    /// return of the network that ships.
     #[serde(default)]
     pub metric: Option<String>,
 }
@@ -68,7 +69,21 @@ impl Halving {
     #[must_use]
     pub fn score(&self, records: &[Record], ships: &str, rung: u64) -> Option<f64> {
         let key = self.metric.clone().unwrap_or_else(|| format!("test_{ships}_return"));
-        records.iter().find(|record| record.t_env >= rung)?.values.get(&key).copied()
+        let (key, sign) = key.strip_prefix('-').map_or((key.as_str(), 1.0), |key| (key, -1.0));
+        Some(sign * records.iter().find(|record| record.t_env >= rung)?.values.get(key).copied()?)
+    }
+
+    /// What to say where no cell has the metric: the names that there are.
+    ///
+    /// # Errors
+    /// Always, [`ConfigError::Value`].
+    pub fn unknown<'r>(&self, records: impl Iterator<Item = &'r Record>) -> Result<(), ConfigError> {
+        let names: BTreeSet<&str> =
+            records.flat_map(|record| record.values.keys().map(String::as_str)).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        let metric = self.metric.as_deref().unwrap_or_default();
+        let reason = format!("no cell has logged \"{metric}\"; there are: {}", names.join(", "));
+        Err(ConfigError::value("halving.metric", reason))
     }
 
     /// Which of `scores`, by setting, go on; ties go to the earlier setting.
@@ -117,6 +132,12 @@ mod tests {
         assert_eq!(rule.score(&records, "agent", 20), None);
         rule.metric = Some("loss_td".into());
         assert_eq!(rule.score(&records, "agent", 40), Some(-3.0));
+        rule.metric = Some("-loss_td".into());
+        assert_eq!(rule.score(&records, "agent", 40), Some(3.0));
+        rule.metric = Some("los_td".into());
+        assert_eq!(rule.score(&records, "agent", 40), None);
+        let message = rule.unknown(records.iter()).unwrap_err().to_string();
+        assert!(message.contains("\"los_td\"; there are: loss_td, test_lpn_return"), "{message}");
     }
 
     #[test]

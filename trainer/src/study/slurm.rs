@@ -39,10 +39,13 @@ pub fn script(request: &Request<'_>) -> String {
          # Add what your cluster wants: --time, --mem, --partition, --account.\n\
          \n\
          ddn-train sweep {}{options} --out {out} --threads {} --index \"$SLURM_ARRAY_TASK_ID\" &\n\
+         cell=$!\n\
          # The signal comes to this shell too, which must outlive the training: it saves, then leaves with 143.\n\
-         trap 'kill -TERM %1 2>/dev/null' TERM\n\
-         wait %1; code=$?\n\
-         [ \"$code\" -gt 128 ] && {{ wait %1 2>/dev/null; code=143; }}\n\
+         trap 'told=1; kill -TERM \"$cell\" 2>/dev/null' TERM\n\
+         wait \"$cell\"; code=$?\n\
+         # A signal ends the first wait, not the training.\n\
+         [ -n \"$told\" ] && {{ wait \"$cell\"; code=$?; }}\n\
+         # Nothing else is queued again: one that was killed for its memory would come back for ever.\n\
          [ \"$code\" = 143 ] && exec scontrol requeue \"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\"\n\
          exit \"$code\"\n",
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>(),

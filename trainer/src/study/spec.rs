@@ -69,6 +69,9 @@ pub struct StudySpec {
     pub published: Vec<Published>,
 }
 
+/// Most seeds that a number stands for.
+const MOST_SEEDS: u64 = 10_000;
+
 /// A list of seeds, or how many from 1 on.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Value")]
@@ -81,7 +84,10 @@ impl TryFrom<Value> for Seeds {
         let wrong = "give a list of whole numbers, or how many seeds there are from 1 on";
         let whole = |value: &Value| value.as_integer().and_then(|seed| u64::try_from(seed).ok());
         let seeds = match &value {
-            Value::Integer(_) => (1..=whole(&value).ok_or(wrong)?.min(100_000)).collect(),
+            Value::Integer(_) => match whole(&value).ok_or(wrong)? {
+                count if count <= MOST_SEEDS => (1..=count).collect(),
+                count => return Err(format!("{count} seeds are too many; give at most {MOST_SEEDS}")),
+            },
             Value::Array(list) => list.iter().map(whole).collect::<Option<Vec<_>>>().ok_or(wrong)?,
             _ => return Err(wrong.into()),
         };
@@ -173,6 +179,7 @@ impl StudySpec {
         if spec.title.is_empty() {
             spec.title = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         }
+        spec.check_published()?;
         if let Some(name) = scale {
             spec.take(name)?;
         }
@@ -202,6 +209,21 @@ impl StudySpec {
             let known: Vec<_> = self.algorithms.iter().map(|algorithm| algorithm.name.as_str()).collect();
             known_names(&format!("{here}.algorithms"), &names, &known)?;
             self.algorithms.retain(|algorithm| names.contains(&algorithm.name));
+        }
+        Ok(())
+    }
+
+    /// A value from elsewhere stands beside something.
+    fn check_published(&self) -> Result<(), ConfigError> {
+        let tasks: Vec<_> = self.tasks.iter().map(|task| task.name.as_str()).collect();
+        let algorithms: Vec<_> = self.algorithms.iter().map(|algorithm| algorithm.name.as_str()).collect();
+        for value in &self.published {
+            if !tasks.is_empty() {
+                known_names("published.task", std::slice::from_ref(&value.task), &tasks)?;
+            }
+            if !algorithms.is_empty() {
+                known_names("published.algorithm", std::slice::from_ref(&value.algorithm), &algorithms)?;
+            }
         }
         Ok(())
     }
@@ -286,6 +308,7 @@ mod tests {
             ("[1, 2, 1]", "seed 1 occurs twice"),
             ("0", "there is none"),
             ("\"all\"", "whole numbers"),
+            ("4000000000000", "at most 10000"),
             ("[-1]", "whole numbers"),
         ] {
             let message = seeds(text).unwrap_err();

@@ -5,13 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{Cell, CellName};
 use super::halving::Halving;
 use super::overview::{Overview, State};
 use super::spec::{Published, StudySpec};
+use crate::checkpoint::store;
 use crate::commands::summary::{self, Summary};
 use crate::config::ExperimentConfig;
 use crate::error::{CheckpointError, ConfigError, TrainError};
@@ -20,12 +21,13 @@ use crate::metrics;
 use crate::metrics::progress::Progress;
 use crate::signal::{Signals, Stop};
 use crate::train::{CONFIG, Outcome, Run};
+use crate::whole_file;
 
 /// What is in the directory of a study: a [`StudyIndex`].
 pub const INDEX: &str = "study.json";
 
 /// The study as its directory knows it, for reports.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StudyIndex {
     /// Heading.
     pub title: String,
@@ -35,6 +37,31 @@ pub struct StudyIndex {
     pub cells: Vec<CellName>,
     /// Values from elsewhere.
     pub published: Vec<Published>,
+}
+
+impl StudyIndex {
+    /// What the study in `dir` is.
+    ///
+    /// # Errors
+    /// If there is none, or its file is damaged.
+    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join(INDEX);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| {
+            format!("reading {}; `ddn-train sweep` with the same --out writes it again", path.display())
+        })
+    }
+
+    /// Nothing that was trained here is lost to a report: cells of `before` that are not in this study, and begun.
+    fn keep_trained(&mut self, before: Self, dir: &Path) {
+        let is_new = |cell: &CellName| self.cells.iter().all(|known| known.dir != cell.dir);
+        let kept: Vec<_> = before.cells.into_iter().filter(is_new).collect();
+        let kept = kept.into_iter().filter(|cell| dir.join(&cell.dir).join(CONFIG).exists());
+        self.cells.extend(kept);
+        let published: Vec<_> =
+            before.published.into_iter().filter(|it| !self.published.contains(it)).collect();
+        self.published.extend(published);
+    }
 }
 
 /// How it is run.
@@ -74,16 +101,15 @@ pub fn prepare(spec: &StudySpec, cells: &[Cell], dir: &Path) -> anyhow::Result<(
         belongs(cell, &dir.join(&cell.name.dir))?;
     }
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-    let index = StudyIndex {
+    let mut index = StudyIndex {
         title: spec.title.clone(),
         about: spec.about.clone(),
         cells: cells.iter().map(|cell| cell.name.clone()).collect(),
         published: spec.published.clone(),
     };
-    let (path, fresh) = (dir.join(INDEX), dir.join(format!(".{INDEX}.{}", std::process::id())));
-    let text = serde_json::to_string_pretty(&index)? + "\n";
-    std::fs::write(&fresh, text).with_context(|| format!("writing {}", fresh.display()))?;
-    std::fs::rename(&fresh, &path).with_context(|| format!("writing {}", path.display()))
+    index.keep_trained(StudyIndex::read(dir).unwrap_or_default(), dir);
+    let (path, text) = (dir.join(INDEX), serde_json::to_string_pretty(&index)? + "\n");
+    whole_file::write(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Refuses a run in the place of `cell` that is another experiment.
@@ -207,6 +233,23 @@ fn train(cell: &Cell, until: u64, dir: &Path, signals: &Signals, progress: &Prog
     }
 }
 
+/// Whether `cell` is trained and tested in `dir`.
+///
+/// # Errors
+/// If what is there is another experiment, or no run.
+pub fn is_done(cell: &Cell, dir: &Path) -> anyhow::Result<bool> {
+    belongs(cell, dir)?;
+    let remedy = "remove it, and the same command trains that cell anew";
+    if dir.exists() && !dir.is_dir() {
+        bail!("{} is in the place of a run; {remedy}", dir.display());
+    }
+    if !dir.join(CONFIG).exists() && store::newest(dir).is_ok_and(|found| found.is_some()) {
+        bail!("{} has checkpoints and no {CONFIG}; {remedy}", dir.display());
+    }
+    // One that cannot be read is written again from the run.
+    Ok(Summary::read(dir).is_ok() && dir.join(metrics::METRICS).exists())
+}
+
 fn is_locked(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(CheckpointError::Locked { .. }))
@@ -221,8 +264,7 @@ fn train_or_fail(
     signals: &Signals,
     progress: &Progress,
 ) -> anyhow::Result<State> {
-    belongs(cell, dir)?;
-    if dir.join(summary::SUMMARY).exists() {
+    if is_done(cell, dir)? {
         return Ok(State::Done);
     }
     let mut run =
@@ -246,14 +288,21 @@ fn promoted(
     dir: &Path,
 ) -> anyhow::Result<Vec<usize>> {
     let mut groups: BTreeMap<(&str, &str), BTreeMap<usize, Vec<f64>>> = BTreeMap::new();
+    let (mut known, mut seen) = (false, Vec::new());
     for &index in alive {
         let name = &cells[index].name;
         let records = metrics::read(&dir.join(&name.dir).join(metrics::METRICS)).unwrap_or_default();
         let ships = scheme::ships(&cells[index].config.scheme)?;
+        let score = halving.score(&records, ships, rung);
+        known |= score.is_some();
+        seen.extend(records.into_iter().filter(|record| record.t_env >= rung));
         // A cell that failed, or never measures this, counts as the worst.
-        let score = halving.score(&records, ships, rung).unwrap_or(f64::NAN);
         let settings = groups.entry((&name.task, &name.algorithm)).or_default();
-        settings.entry(name.setting_index).or_default().push(score);
+        settings.entry(name.setting_index).or_default().push(score.unwrap_or(f64::NAN));
+    }
+    // Where none came so far, all have failed, and say why.
+    if !known && !seen.is_empty() {
+        halving.unknown(seen.iter())?;
     }
     let mut kept = Vec::new();
     for (group, settings) in groups {

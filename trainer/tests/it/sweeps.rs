@@ -203,3 +203,41 @@ fn halving_leaves_the_worse_settings_behind_at_their_rung_and_repeats_after_a_ki
     place.done("killed", &[]);
     assert_same(&result(&out), &result(&place.path("out")));
 }
+
+#[test]
+fn nothing_that_was_trained_is_lost_to_the_report_and_a_torn_summary_is_written_again() {
+    let place = Place::new(&THREE_BY_TWO.replace("[1, 5]", "1"));
+    let short = ["--set", "t_max=400", "--jobs", "2"];
+    place.done("out", &short);
+    let want = result(&place.path("out"));
+    let summary = place.path("out/base/QMIX/seed_1/summary.json");
+    let bytes = fs::read(&summary).expect("a finished run");
+    fs::write(&summary, &bytes[..bytes.len() / 2]).expect("it is ours");
+    let list = place.done("out", &[&short[..], &["--list"]].concat());
+    assert!(list.lines().any(|line| line.contains("begun") && line.contains("QMIX/seed_1")), "{list}");
+    place.done("out", &short);
+    assert_same(&result(&place.path("out")), &want);
+
+    // Another study in the same place: the cells of both are in the report.
+    let other = "config = \"base.toml\"\nseeds = 1\n[[algorithm]]\nname = \"VDN\"\n\
+        set = { \"scheme.kind\" = \"plain\", \"mixer.kind\" = \"vdn\" }\n";
+    fs::write(place.path("study.toml"), other).expect("a temporary folder");
+    place.done("out", &short);
+    let index = fs::read_to_string(place.path("out/study.json")).expect("a study");
+    for name in ["VDN", "DDN-QMIX", "QMIX", "CTDS-VDN"] {
+        assert!(index.contains(&format!("\"dir\": \"base/{name}/seed_1\"")), "{index}");
+    }
+}
+
+#[test]
+fn a_metric_that_no_cell_has_ends_the_study_before_it_drops_a_setting() {
+    let place = Place::new(
+        "config = \"base.toml\"\nseeds = 1\nset = { scheme.kind = \"plain\" }\n[grid]\n\
+         \"learner.gamma\" = [0.0, 0.9]\n[halving]\nrungs = [500]\nmetric = \"train_retrun\"\n",
+    );
+    let output = place.run("out", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = said(&output);
+    assert!(text.contains("halving.metric: no cell has logged \"train_retrun\"; there are: "), "{text}");
+    assert!(text.contains("train_return"), "{text}");
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::commands::summary::{SUMMARY, Summary};
 use crate::config::ExperimentConfig;
@@ -60,6 +60,8 @@ pub struct Collection {
     pub published: Vec<Published>,
     /// Directories of a study in which nothing was trained yet.
     pub missing: Vec<PathBuf>,
+    /// Cells of a study that cannot be read, and why.
+    pub broken: Vec<String>,
 }
 
 impl Member {
@@ -67,14 +69,15 @@ impl Member {
         let config = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
         let records = metrics::read(&dir.join(metrics::METRICS))?;
         let timing = metrics::read(&dir.join(metrics::TIMING)).unwrap_or_default();
-        let path = dir.join(SUMMARY);
-        let summary = if path.exists() {
-            let text =
-                std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            Some(serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?)
-        } else {
-            None
-        };
+        let summary = if dir.join(SUMMARY).exists() { Some(Summary::read(dir)?) } else { None };
+        if let Some(row) = summary.iter().flat_map(|it| &it.rows).find(|row| row.mean_return.abs() > 1e100) {
+            bail!(
+                "{}: {} returned {:e}, with which nothing can be computed",
+                dir.display(),
+                row.player,
+                row.mean_return
+            );
+        }
         Ok(Self { name, dir: dir.to_owned(), config, records, summary, seconds: seconds(&timing) })
     }
 
@@ -166,12 +169,21 @@ impl Collection {
             }
         }
         if members.is_empty() {
-            bail!("nothing was trained yet in {}", listed(paths));
+            let broken = collection.broken.first().map_or_else(String::new, |why| format!("; {why}"));
+            bail!("nothing that can be read was trained yet in {}{broken}", listed(paths));
         }
         if collection.title.is_empty() {
             collection.title = listed(paths);
         }
+        let mut seen = BTreeSet::new();
         for member in members {
+            let dir = std::fs::canonicalize(&member.dir).unwrap_or_else(|_| member.dir.clone());
+            if !seen.insert(dir) {
+                bail!(
+                    "{} is given twice: it counts once; name it, or the study that it is in",
+                    member.dir.display()
+                );
+            }
             collection.place(member)?;
         }
         collection.groups.iter_mut().for_each(|group| group.members.sort_by_key(|member| member.name.seed));
@@ -179,14 +191,15 @@ impl Collection {
     }
 
     fn add_study(&mut self, path: &Path, members: &mut Vec<Member>) -> anyhow::Result<()> {
-        let file = path.join(INDEX);
-        let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-        let index: StudyIndex =
-            serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+        let index = StudyIndex::read(path)?;
         for name in index.cells {
             let dir = path.join(&name.dir);
             if dir.join(CONFIG).exists() {
-                members.push(Member::read(&dir, name)?);
+                match Member::read(&dir, name) {
+                    Ok(member) => members.push(member),
+                    // One cell is no reason to show none.
+                    Err(error) => self.broken.push(format!("{}: {error:#}", dir.display())),
+                }
             } else {
                 self.missing.push(dir);
             }

@@ -2,21 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// `text` as it may stand between tags and in attributes.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() && c != '\n' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
+pub(super) use crate::metrics::curve::escaped;
 
 /// A table: a heading per column, then rows. Cells are HTML; those of numbers stand to the right.
 pub(super) struct Table {

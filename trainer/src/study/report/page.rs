@@ -108,6 +108,9 @@ impl Body {
         }
         let _ = write!(text, ". Made by ddn-train {}.", env!("CARGO_PKG_VERSION"));
         self.text(&text);
+        for broken in &collection.broken {
+            self.text(&format!("Left out, for it cannot be read: {broken}; `ddn-train sweep` may mend it."));
+        }
         self.html.push_str("</header>\n");
     }
 
