@@ -92,12 +92,13 @@ fn a_report_says_what_the_runs_say_and_the_same_each_time() {
 #[test]
 fn runs_that_do_not_belong_together_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let runs = runs(folder.path(), &[&[], &["seed=2", "learner.gamma=0.5"]]);
-    let [one, other] = [string(&runs[0]), string(&runs[1])];
+    let runs = runs(folder.path(), &[&[], &["seed=2", "learner.gamma=0.5"], &[]]);
+    let [one, other, twin] = [0, 1, 2].map(|index| string(&runs[index]));
     let nothing = folder.path().join("nothing");
     fs::create_dir(&nothing).expect("a temporary folder");
     for (paths, want) in [
-        (vec![one, one], "have the same seed 1"),
+        (vec![one, twin], "have the same seed 1"),
+        (vec![one, one], "is given twice"),
         (vec![one, other], "but learner differ"),
         (vec![string(&nothing)], "is neither a run (config.toml) nor a study (study.json)"),
     ] {
