@@ -82,7 +82,7 @@ impl Summary {
     ///
     /// # Errors
     /// If an environment or a network fails.
-    pub fn of(runs: &[Run], seconds: f64) -> anyhow::Result<Self> {
+    pub fn of(runs: &[Run]) -> anyhow::Result<Self> {
         let main = &runs[0];
         let config = main.config();
         let mut envs = build_envs(config, config.rollout.envs)?;
@@ -97,7 +97,6 @@ impl Summary {
             }
         }
         rows.push(Row::new("random play", eval::random(&mut envs, which)?));
-        tracing::info!(seconds, "run finished");
         Ok(Self {
             env: envs[0].spec().name.clone(),
             algorithm: config.algorithm(),

@@ -66,7 +66,8 @@ fn run(mut main: Run, json: bool) -> anyhow::Result<Option<Stop>> {
         runs.push(plain);
     }
     progress.note("final tests");
-    let summary = Summary::of(&runs, began.elapsed().as_secs_f64())?;
+    let summary = Summary::of(&runs)?;
+    tracing::info!(seconds = began.elapsed().as_secs_f64(), "run finished");
     summary::write(&runs, &summary)?;
     summary::print(&dir, &summary, json)?;
     Ok(None)

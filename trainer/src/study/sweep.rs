@@ -146,8 +146,9 @@ pub fn run(
     let mut alive: Vec<usize> = (0..cells.len()).collect();
     for &rung in rungs {
         overview.round(&alive, rung);
-        let states = round(cells, &alive, rung, dir, jobs, signals, overview)?;
-        if signals.stop().is_some() || states.values().any(|state| matches!(state, State::Elsewhere)) {
+        round(cells, &alive, rung, dir, jobs, signals, overview)?;
+        let elsewhere = alive.iter().any(|&index| overview.state(index) == State::Elsewhere);
+        if signals.stop().is_some() || elsewhere {
             return Ok(tally(cells, overview, signals));
         }
         let Some(halving) = halving else { continue };
@@ -187,7 +188,7 @@ fn round(
     jobs: &Jobs,
     signals: &Signals,
     overview: &Overview,
-) -> anyhow::Result<BTreeMap<usize, State>> {
+) -> anyhow::Result<()> {
     let queue = Mutex::new(alive.iter().copied().collect::<VecDeque<_>>());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let pools = (0..jobs.jobs.min(alive.len()).max(1))
@@ -212,7 +213,7 @@ fn round(
         }
         overview.watch(|| pools_are_busy(alive, overview, signals));
     });
-    Ok(alive.iter().map(|&index| (index, overview.state(index))).collect())
+    Ok(())
 }
 
 /// Whether a job has, or will have, something to do.
@@ -274,7 +275,7 @@ fn train_or_fail(
         Outcome::Done => {}
     }
     let runs = [run];
-    let summary = Summary::of(&runs, 0.0)?;
+    let summary = Summary::of(&runs)?;
     summary::write(&runs, &summary)?;
     Ok(State::Done)
 }

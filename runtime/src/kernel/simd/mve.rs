@@ -83,6 +83,27 @@ pub(in super::super) fn add(rows: &[i8], x: &[f32], scale: &[i32], sums: &mut [i
     }
 }
 
+/// q1 = tanh of q0, looked up in `TANH` between two of its elements; `shift` makes a step of the table of a unit of q0.
+macro_rules! looked_up {
+    ($shift:literal) => {
+        concat!(
+            "vabs.s32 q1, q0\n",
+            "vqshl.u32 q1, q1, ",
+            $shift,
+            "\n",
+            "vshr.u32 q2, q1, #24\n",
+            "vldrh.u32 q3, [{low}, q2, uxtw #1]\n",
+            "vldrh.u32 q4, [{high}, q2, uxtw #1]\n",
+            "vshl.i32 q1, q1, #8\n",
+            "vsub.i32 q4, q4, q3\n",
+            "vrmulh.u32 q1, q1, q4\n",
+            "vadd.i32 q1, q1, q3\n",
+            "vpt.s32 lt, q0, zr\n",
+            "vnegt.s32 q1, q1",
+        )
+    };
+}
+
 /// What [`gates`](super::super::gru_i8) does, for units in multiples of four.
 #[inline(never)]
 pub(in super::super) fn gates([reset, update, input, state]: [&[i32]; 4], old: &[i16], output: &mut [i16]) {
@@ -104,31 +125,11 @@ pub(in super::super) fn gates([reset, update, input, state]: [&[i32]; 4], old: &
             "2:",
             // z, in units of 2^-15.
             "vldrw.u32 q0, [{update}], #16",
-            "vabs.s32 q1, q0",
-            "vqshl.u32 q1, q1, #15",
-            "vshr.u32 q2, q1, #24",
-            "vldrh.u32 q3, [{low}, q2, uxtw #1]",
-            "vldrh.u32 q4, [{high}, q2, uxtw #1]",
-            "vshl.i32 q1, q1, #8",
-            "vsub.i32 q4, q4, q3",
-            "vrmulh.u32 q1, q1, q4",
-            "vadd.i32 q1, q1, q3",
-            "vpt.s32 lt, q0, zr",
-            "vnegt.s32 q1, q1",
+            looked_up!("#15"),
             "vhadd.s32 q5, q1, {half}",
             // r, in units of 2^-31.
             "vldrw.u32 q0, [{reset}], #16",
-            "vabs.s32 q1, q0",
-            "vqshl.u32 q1, q1, #15",
-            "vshr.u32 q2, q1, #24",
-            "vldrh.u32 q3, [{low}, q2, uxtw #1]",
-            "vldrh.u32 q4, [{high}, q2, uxtw #1]",
-            "vshl.i32 q1, q1, #8",
-            "vsub.i32 q4, q4, q3",
-            "vrmulh.u32 q1, q1, q4",
-            "vadd.i32 q1, q1, q3",
-            "vpt.s32 lt, q0, zr",
-            "vnegt.s32 q1, q1",
+            looked_up!("#15"),
             "vhadd.s32 q1, q1, {half}",
             "vshl.i32 q1, q1, #16",
             // The argument of n.
@@ -138,17 +139,7 @@ pub(in super::super) fn gates([reset, update, input, state]: [&[i32]; 4], old: &
             "vldrw.u32 q1, [{input}], #16",
             "vadd.i32 q0, q0, q1",
             // n, in units of 2^-15.
-            "vabs.s32 q1, q0",
-            "vqshl.u32 q1, q1, #16",
-            "vshr.u32 q2, q1, #24",
-            "vldrh.u32 q3, [{low}, q2, uxtw #1]",
-            "vldrh.u32 q4, [{high}, q2, uxtw #1]",
-            "vshl.i32 q1, q1, #8",
-            "vsub.i32 q4, q4, q3",
-            "vrmulh.u32 q1, q1, q4",
-            "vadd.i32 q1, q1, q3",
-            "vpt.s32 lt, q0, zr",
-            "vnegt.s32 q1, q1",
+            looked_up!("#16"),
             // n + z (h - n).
             "vldrh.s32 q0, [r0], #8",
             "vsub.i32 q0, q0, q1",

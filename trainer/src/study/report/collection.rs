@@ -264,6 +264,20 @@ impl Collection {
         self.groups.iter().filter(move |group| group.task == task)
     }
 
+    /// Mean return of random play on a task, over its finished runs.
+    #[must_use]
+    pub fn random_return(&self, task: &str) -> Option<f64> {
+        mean(self.of_task(task).flat_map(|group| &group.members).filter_map(Member::random_return))
+    }
+
+    /// Best possible return on a task, where its environment says.
+    #[must_use]
+    pub fn best_return(&self, task: &str) -> Option<f64> {
+        let summaries =
+            self.of_task(task).flat_map(Group::finished).filter_map(|member| member.summary.as_ref());
+        summaries.filter_map(|summary| summary.best_return).map(f64::from).next()
+    }
+
     /// Labels of the algorithms, in order, with a number for the colour of each.
     #[must_use]
     pub fn colours(&self) -> BTreeMap<&str, usize> {
@@ -274,6 +288,12 @@ impl Collection {
         }
         colours
     }
+}
+
+/// `None` where there is nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// A run that belongs to no study; named after what it is.

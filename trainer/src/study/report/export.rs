@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::collection::{Collection, Member};
+use super::collection::Collection;
 use crate::metrics::curve::{Chart, Reference, Series};
 use crate::stats::marl_eval::{Evaluation, RunRecord, to_json};
 
@@ -57,22 +57,16 @@ pub fn svg(collection: &Collection, dir: &Path) -> anyhow::Result<()> {
             let runs: Vec<_> = group.members.iter().map(|member| member.records.clone()).collect();
             Series::from_runs(&group.label, &format!("test_{}_return", group.ships()), &runs)
         });
-        let random: Vec<f64> = collection
-            .of_task(task)
-            .flat_map(|group| &group.members)
-            .filter_map(Member::random_return)
-            .collect();
-        let mean = random.iter().sum::<f64>() / random.len().max(1) as f64;
         let chart = Chart {
             title: format!("{}: {task}", collection.title),
             x_label: "environment steps".into(),
             y_label: "greedy return of the network that ships".into(),
             series: series.collect(),
-            references: if random.is_empty() {
-                Vec::new()
-            } else {
-                vec![Reference { label: "random".into(), value: mean }]
-            },
+            references: collection
+                .random_return(task)
+                .map(|value| Reference { label: "random".into(), value })
+                .into_iter()
+                .collect(),
         };
         chart.write(&dir.join(format!("{task}.svg")))?;
     }

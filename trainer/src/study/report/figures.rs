@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::collection::{Collection, Group, Member};
+use super::collection::{Collection, Group};
 use super::plot::{Curve, Dot, Plot};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::bootstrap::Bootstrap;
@@ -10,15 +10,8 @@ use crate::stats::curve::{Curves, Points, Trace};
 use crate::stats::profile::profile;
 use crate::stats::scores::Scores;
 
-/// Repetitions of a band; each point has its own interval.
-const REPETITIONS: usize = 2_000;
-
 /// Seed of all bootstraps of a report.
 pub(super) const SEED: u64 = 1;
-
-fn bootstrap() -> Bootstrap {
-    Bootstrap { repetitions: REPETITIONS, ..Bootstrap::new(SEED) }
-}
 
 /// The interquartile mean of one metric over the seeds of a group, at the points that all have.
 pub(super) fn curve(group: &Group, key: &str, label: &str, colour: usize) -> anyhow::Result<Option<Curve>> {
@@ -33,7 +26,7 @@ pub(super) fn curve(group: &Group, key: &str, label: &str, colour: usize) -> any
         return Ok(None);
     }
     let curves = Curves::new(&known, Points::Common)?;
-    let band = curves.band(Aggregate::Iqm, &bootstrap())?;
+    let band = curves.band(Aggregate::Iqm, &Bootstrap::short(SEED))?;
     let dots = curves.points().iter().zip(band).map(|(&x, at)| Dot {
         x: x as f64,
         y: at.estimate,
@@ -62,13 +55,8 @@ pub(super) fn task(collection: &Collection, task: &str) -> anyhow::Result<Vec<Pl
         }
         let mut levels = Vec::new();
         if what == "return" {
-            let members = || collection.of_task(task).flat_map(|group| &group.members);
-            let best = members().filter_map(|member| member.summary.as_ref()?.best_return).next();
-            levels.extend(best.map(|best| ("best possible".to_owned(), f64::from(best))));
-            let random: Vec<f64> = members().filter_map(Member::random_return).collect();
-            if !random.is_empty() {
-                levels.push(("random play".to_owned(), random.iter().sum::<f64>() / random.len() as f64));
-            }
+            levels.extend(collection.best_return(task).map(|best| ("best possible".to_owned(), best)));
+            levels.extend(collection.random_return(task).map(|random| ("random play".to_owned(), random)));
         }
         plots.push(Plot {
             title: format!("{task}: {y_label} of the network that ships"),
@@ -151,17 +139,10 @@ impl<'c> Normalised<'c> {
         let tasks = collection.tasks();
         let mut scales = Vec::new();
         for task in &tasks {
-            let groups: Vec<&Group> = collection.of_task(task).collect();
-            let members = || groups.iter().flat_map(|group| group.finished());
-            let random: Vec<f64> = members().filter_map(Member::random_return).collect();
-            let low = if random.is_empty() { 0.0 } else { random.iter().sum::<f64>() / random.len() as f64 };
-            let best =
-                members().filter_map(|member| member.summary.as_ref()?.best_return).next().map(f64::from);
-            let seen = groups
-                .iter()
-                .flat_map(|group| group.returns(group.ships()))
-                .fold(f64::NEG_INFINITY, f64::max);
-            let high = best.unwrap_or(seen);
+            let low = collection.random_return(task).unwrap_or_default();
+            let returns = collection.of_task(task).flat_map(|group| group.returns(group.ships()));
+            let high =
+                collection.best_return(task).unwrap_or_else(|| returns.fold(f64::NEG_INFINITY, f64::max));
             scales.push((low, if high > low { high - low } else { 1.0 }));
         }
         let mut all = Self { algorithms: Vec::new(), left_out: Vec::new() };
@@ -202,7 +183,7 @@ pub(super) fn profiles(collection: &Collection, scores: &Normalised<'_>) -> anyh
     let thresholds: Vec<f64> = (0..=100).map(|step| f64::from(step) / 100.0).collect();
     let mut curves = Vec::new();
     for (label, scores) in &scores.algorithms {
-        let found = profile(scores, &thresholds, &bootstrap())?;
+        let found = profile(scores, &thresholds, &Bootstrap::short(SEED))?;
         let dots = found.thresholds.iter().zip(&found.shares);
         let dots = dots.map(|(&x, at)| Dot { x, y: at.estimate, low: at.low, high: at.high }).collect();
         curves.push(Curve { label: (*label).to_owned(), colour: colours[label], dots, ..Curve::default() });

@@ -1,6 +1,6 @@
 //! Episodes of the trained teams, to look at.
 
-use super::collection::{Collection, Group, Member};
+use super::collection::{Collection, Group, Member, mean};
 use super::html::escaped;
 use crate::commands::evaluate;
 
@@ -9,10 +9,7 @@ const MOST: usize = 3;
 
 /// Of each task the best algorithm, of that its best finished run.
 fn chosen(collection: &Collection) -> Vec<(&Group, &Member)> {
-    let score = |group: &Group| {
-        let returns = group.returns(group.ships());
-        if returns.is_empty() { None } else { Some(returns.iter().sum::<f64>() / returns.len() as f64) }
-    };
+    let score = |group: &Group| mean(group.returns(group.ships()).into_iter());
     let mut found = Vec::new();
     for task in collection.tasks() {
         let groups = collection.of_task(task).filter_map(|group| Some((score(group)?, group)));

@@ -1,6 +1,6 @@
 //! The tables of a report.
 
-use super::collection::{Collection, Group};
+use super::collection::{Collection, Group, Member, mean};
 use super::differences::differences;
 use super::figures::{Normalised, SEED};
 use super::html::{Table, escaped, number};
@@ -97,10 +97,10 @@ pub(super) fn transfer(collection: &Collection) -> anyhow::Result<Table> {
         let gaps: Vec<f64> =
             student.iter().zip(&teacher).map(|(student, teacher)| student - teacher).collect();
         // A ratio of gains: returns may be negative.
-        let random: Vec<f64> = group.finished().filter_map(|member| member.random_return()).collect();
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let gain = mean(&teacher) - mean(&random);
-        let share = (mean(&student) - mean(&random)) / gain;
+        let random = mean(group.finished().filter_map(Member::random_return)).unwrap_or_default();
+        let gain_of = |returns: &[f64]| mean(returns.iter().copied()).unwrap_or_default() - random;
+        let gain = gain_of(&teacher);
+        let share = gain_of(&student) / gain;
         table.row(vec![
             escaped(&group.task),
             escaped(&group.label),
