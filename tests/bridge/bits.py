@@ -8,7 +8,11 @@ from pathlib import Path
 
 from cli import PROGRAM, config, folder, run
 
-WAYS = [(8, "shared"), (8, "pipe"), (3, "shared"), (1, "pipe"), (1, "auto")]
+MEET = "class:ddn_env.template.Meet"
+# Environments per process, transport, and whether memory can be shared.
+WAYS = [(8, "shared", True), (8, "pipe", True), (3, "shared", True), (1, "pipe", True), (1, "auto", True), (3, "auto", False)]
+# Of a process that can share no memory.
+SANDBOX = {"PYTHONPATH": str(Path(__file__).parent / "sandbox")}
 
 
 def results(place: str) -> "dict[str, bytes]":
@@ -24,7 +28,7 @@ def stopped() -> None:
     found = []
     for stops in (0, 2):
         with folder() as place:
-            path = config(place, "class:ddn_env.template.Meet", t_max=2400)
+            path = config(place, MEET, t_max=2400)
             Path(path).write_text(Path(path).read_text() + "\n[learner]\nnormalise = true\n")
             out = os.path.join(place, "run")
             arguments = ["train", path, "--out", out]
@@ -52,13 +56,14 @@ def show() -> None:
     """Trains in several ways and compares."""
     stopped()
     wanted = None
-    for per_worker, transport in WAYS:
+    for per_worker, transport, shares in WAYS:
         with folder() as place:
             keys = f'envs_per_worker = {per_worker}\ntransport = "{transport}"\n'
-            path = config(place, "class:ddn_env.template.Meet", keys, t_max=800)
+            path = config(place, MEET, keys, t_max=800)
             out = os.path.join(place, "run")
-            result = run("train", path, "--out", out)
+            result = run("train", path, "--out", out, more={} if shares else SANDBOX)
             assert result.returncode == 0, result.stderr
+            assert ("frames travel through the pipe" in result.stderr) != shares, result.stderr
             found = results(out)
             assert any("ckpt_" in name for name in found) and "metrics.jsonl" in found, sorted(found)
             wanted = wanted or found
@@ -66,4 +71,10 @@ def show() -> None:
             different = [name for name in found if found[name] != wanted[name]]
             assert not different, different
             size = sum(map(len, found.values()))
-            print(f"{per_worker} environments per process, {transport:<6}: {len(found)} files, {size} bytes, equal")
+            nothing = "" if shares else ", no memory to share"
+            print(f"{per_worker} environments per process, {transport:<6}{nothing}: {len(found)} files, {size} bytes, equal")
+    with folder() as place:
+        path = config(place, MEET, 'transport = "shared"\n')
+        result = run("train", path, "--out", os.path.join(place, "run"), more=SANDBOX)
+        assert result.returncode == 2 and "set it to \"pipe\"" in result.stderr, (result.returncode, result.stderr)
+        print(result.stderr.strip().splitlines()[-1])

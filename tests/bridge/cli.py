@@ -58,10 +58,10 @@ def config(folder: str, env: str, keys: str = "", t_max: int = 300) -> str:
     return path
 
 
-def run(*arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess:
-    """Runs it to its end."""
+def run(*arguments: str, seconds: float = 120.0, more: "dict[str, str] | None" = None) -> subprocess.CompletedProcess:
+    """Runs it to its end, with `more` in its environment."""
     command = [str(PROGRAM), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, env={**os.environ, **(more or {})})
 
 
 @dataclass

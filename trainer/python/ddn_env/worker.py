@@ -138,9 +138,11 @@ class Worker:
             memory = bytearray(size * len(self.envs))
             self.frames = [memoryview(memory)[k * size :][:size] for k in range(len(self.envs))]
         else:
-            file = os.open(path, os.O_RDWR)
-            memory = mmap.mmap(file, size * len(self.envs))
-            os.close(file)
+            try:
+                with open(path, "r+b", buffering=0) as file:
+                    memory = mmap.mmap(file.fileno(), size * len(self.envs))
+            except OSError as error:
+                raise ConfigError("transport", f'shares no memory here ({error}); set it to "pipe"') from error
         self.outs = [views(spec, memory, k * size) for k in range(len(self.envs))]
         self.pipe.send(wire.DONE, number)
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
-use super::config::{PythonConfig, seconds};
-use super::memory::shared;
+use super::config::{PythonConfig, Transport, seconds};
+use super::memory::{path, shared};
 use super::pipe::{Fault, Pipe};
 use super::wire::{self, Header, Kind};
 use super::words::Words;
@@ -198,12 +198,26 @@ impl Process {
             Ok(memory) => memory,
             Err(error) => return Ok(Err(error)),
         };
-        let path = memory.as_ref().map(|(_, name)| name.path());
-        let map = serde_json::json!({ "path": path }).to_string();
-        self.ask(Kind::Map, map.as_bytes(), Kind::Done, until)?;
-        // Both ends hold it open: its name may go, so that nothing stays behind.
-        self.memory = memory.map(|(file, _)| file);
+        self.memory = self.map(memory, config.transport, until)?;
         Ok(Ok(told))
+    }
+
+    /// Has the worker put its frames into this memory; gives it back where frames lie there from now on.
+    fn map(
+        &mut self,
+        memory: Option<File>,
+        transport: Transport,
+        until: Instant,
+    ) -> Result<Option<File>, Trouble> {
+        let place = |path: Option<String>| serde_json::json!({ "path": path }).to_string();
+        let shared = place(memory.as_ref().map(path));
+        match self.ask(Kind::Map, shared.as_bytes(), Kind::Done, until) {
+            Err(Trouble::Complaint(complaint)) if memory.is_some() && transport == Transport::Auto => {
+                tracing::warn!(complaint.message, "frames travel through the pipe");
+                self.ask(Kind::Map, place(None).as_bytes(), Kind::Done, until).map(|_| None)
+            }
+            answer => answer.map(|_| memory),
+        }
     }
 
     /// Sends a command; its answer is awaited with [`Self::answer`].
