@@ -6,6 +6,7 @@ mod firmware;
 mod learning;
 mod onnxruntime;
 mod oracles;
+mod ranks;
 mod read_by_tensorboard;
 mod rewards;
 mod schemes;

@@ -123,6 +123,9 @@ pub struct LearnerConfig {
     /// Factor on every reward as the learner sees it; the log keeps the environment's own. Returns of
     /// about 10 suit the networks' first values and the optimisers' smallest steps.
     pub reward_scale: f64,
+    /// S, the parts of environments, replay and batch that are played, sampled and learned apart, their gradients added
+    /// in order. Each rank of a run on several processes takes some; it decides the bits, the ranks do not.
+    pub shards: usize,
     /// Networks see observations and states brought to mean 0 and deviation 1, by what was seen so far.
     pub normalise: bool,
 }
@@ -136,6 +139,7 @@ impl Default for LearnerConfig {
             target_interval: 200,
             clip: 10.0,
             reward_scale: 1.0,
+            shards: 1,
             normalise: false,
         }
     }
@@ -275,6 +279,14 @@ impl ExperimentConfig {
         check(clip > 0.0 && clip.is_finite(), "learner.clip", "must be a number above 0")?;
         let scale = self.learner.reward_scale;
         check((1e-6..=1e6).contains(&scale), "learner.reward_scale", "must be in 1e-6..=1e6")?;
+        let shards = self.learner.shards;
+        check(
+            shards > 0
+                && self.rollout.envs.is_multiple_of(shards)
+                && self.replay.batch.is_multiple_of(shards),
+            "learner.shards",
+            "must be at least 1, and divide both rollout.envs and replay.batch",
+        )?;
         check(self.learner.target_interval > 0, "learner.target_interval", "must be at least 1")?;
         check(self.eval.interval > 0, "eval.interval", "must be at least 1")?;
         check(self.eval.episodes > 0, "eval.episodes", "must be at least 1")?;

@@ -154,9 +154,50 @@ impl ConfigError {
     }
 }
 
+/// What can go wrong between the processes of one run.
+#[derive(Debug, Error)]
+pub enum RankError {
+    /// Processes were started together by a program that cannot join them.
+    #[error(
+        "{name} says that a launcher started several processes; build with `--features mpi` to train on all of them"
+    )]
+    NotBuilt {
+        /// The launcher's variable.
+        name: &'static str,
+    },
+    /// MPI did not let this process join.
+    #[error("MPI did not start, though {name} is set; is the launcher of the MPI that this was built with?")]
+    Refused {
+        /// The launcher's variable.
+        name: &'static str,
+    },
+    /// Another rank has come to another point.
+    #[error("rank {rank} is not where this one is; start all ranks with the same program and arguments")]
+    OutOfStep {
+        /// Which.
+        rank: usize,
+    },
+    /// What must be the same is not.
+    #[error(
+        "{what} of rank {rank} differ from those of rank 0; start all ranks with the same program, files and arguments"
+    )]
+    Differs {
+        /// Of what.
+        what: String,
+        /// Whose.
+        rank: usize,
+    },
+    /// Another rank is gone, or a message cannot be sent.
+    #[error("between the ranks: {0}")]
+    Message(String),
+}
+
 /// What can go wrong while learning.
 #[derive(Debug, Error)]
 pub enum LearnError {
+    /// Something between the processes of a run.
+    #[error(transparent)]
+    Ranks(#[from] RankError),
     /// candle refused something.
     #[error("{during}: {source}")]
     Tensor {

@@ -11,6 +11,8 @@ pub mod learner;
 pub mod metrics;
 pub mod nn;
 pub mod phases;
+pub mod pictures;
+pub mod ranks;
 pub mod registry;
 pub mod replay;
 pub mod rollout;

@@ -66,16 +66,22 @@ pub fn play(
     while played.len() < plan.count {
         let wave = envs.len().min(plan.count - played.len());
         let first = plan.first + played.len() as u64;
-        played.extend(play_all(player, &mut envs[..wave], &Plan { first, count: wave, ..*plan })?);
+        let ids: Vec<u64> = (first..first + wave as u64).collect();
+        played.extend(play_ids(player, &mut envs[..wave], plan, &ids)?);
     }
     Ok(played)
 }
 
-/// One wave, whatever it takes.
-fn play_all(
+/// One wave, whatever it takes: the episodes `ids`, one on each of `envs`; what `plan` says of which and
+/// how many does not count.
+///
+/// # Errors
+/// As [`play`].
+pub fn play_ids(
     player: Player<'_>,
     envs: &mut [Box<dyn Env>],
     plan: &Plan<'_>,
+    ids: &[u64],
 ) -> Result<Vec<Played>, LearnError> {
     let mut played: Vec<Option<Played>> = vec![None; envs.len()];
     for again in 0_u64.. {
@@ -84,7 +90,7 @@ fn play_all(
             break;
         }
         let seats = envs.iter_mut().enumerate().filter(|(index, _)| open.contains(index));
-        let mut seats: Vec<_> = seats.map(|(index, env)| (plan.first + index as u64, env)).collect();
+        let mut seats: Vec<_> = seats.map(|(index, env)| (ids[index], env)).collect();
         for (index, episode) in open.into_iter().zip(play_wave(player, &mut seats, plan, again)?) {
             played[index] = episode;
         }

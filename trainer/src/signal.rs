@@ -33,6 +33,12 @@ impl Stop {
             Self::Terminate => 143,
         }
     }
+
+    /// The reason that has this exit code.
+    #[must_use]
+    pub fn of_exit_code(code: u8) -> Option<Self> {
+        [Self::Interrupt, Self::Terminate].into_iter().find(|stop| stop.exit_code() == code)
+    }
 }
 
 /// The flags behind the installed handlers; a clone reads the same flags.
@@ -70,8 +76,7 @@ impl Signals {
     /// Whether, and why, the run was asked to stop.
     #[must_use]
     pub fn stop(&self) -> Option<Stop> {
-        let code = self.stop.load(Ordering::SeqCst);
-        [Stop::Interrupt, Stop::Terminate].into_iter().find(|stop| usize::from(stop.exit_code()) == code)
+        u8::try_from(self.stop.load(Ordering::SeqCst)).ok().and_then(Stop::of_exit_code)
     }
 
     /// Asks for a stop from inside the program.

@@ -1,9 +1,11 @@
 //! The training loop: collect, learn, test, save.
 
 mod second_phase;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::DType;
@@ -13,14 +15,15 @@ use crate::checkpoint::{Counters, State};
 use crate::config::ExperimentConfig;
 use crate::env::{self, Env, EnvSpec};
 use crate::error::{CheckpointError, ConfigError, During, EnvError, LearnError, TrainError};
-use crate::eval;
+use crate::eval::Score;
 use crate::learner::normaliser::Normaliser;
-use crate::learner::scheme::{self, Normalised, Scheme, Setting};
+use crate::learner::scheme::{self, Metrics, Normalised, Scheme, Setting};
 use crate::learner::td::TdConfig;
 use crate::metrics::progress::Progress;
 use crate::metrics::{self, Record, Recorder};
-use crate::replay::{Batch, ReplayBuffer};
-use crate::rollout::{Plan, Player, play};
+use crate::ranks::{Link, Team, alone, play_together};
+use crate::replay::{Batch, Episode, ReplayBuffer};
+use crate::rollout::{Plan, Player};
 use crate::seed::stream;
 use crate::signal::{Signals, Stop};
 
@@ -85,7 +88,16 @@ pub fn build_envs(config: &ExperimentConfig, count: usize) -> Result<Vec<Box<dyn
 /// Networks and environments of a run.
 type Built = (Box<dyn Scheme>, Vec<Box<dyn Env>>);
 
+/// What the rank that leads writes.
+struct Files {
+    recorder: Recorder,
+    store: Store,
+}
+
 /// One training run and its directory.
+///
+/// On several ranks every one of them has all of it but the episodes of others' shards, and the first
+/// one writes.
 pub struct Run {
     config: ExperimentConfig,
     spec: EnvSpec,
@@ -93,8 +105,13 @@ pub struct Run {
     scheme: Box<dyn Scheme>,
     replay: ReplayBuffer,
     counters: Counters,
-    recorder: Recorder,
-    store: Store,
+    team: Team,
+    dir: PathBuf,
+    files: Option<Files>,
+    /// Stands in the replay for an episode of another rank.
+    elsewhere: Arc<Episode>,
+    /// Whether a checkpoint was asked for.
+    save_asked: bool,
     /// Whether the user was told that the environment is slow.
     hinted: bool,
 }
@@ -105,8 +122,21 @@ impl Run {
     /// # Errors
     /// If the directory is in use or the config cannot be built.
     pub fn create(config: ExperimentConfig, dir: &Path) -> Result<Self, TrainError> {
+        Self::create_on(alone(), config, dir)
+    }
+
+    /// The same, by all ranks of `link` together.
+    ///
+    /// # Errors
+    /// As there, and where a rank has another config.
+    pub fn create_on(link: Arc<dyn Link>, config: ExperimentConfig, dir: &Path) -> Result<Self, TrainError> {
+        let team = Team::new(link, config.learner.shards)?;
         // All that can be wrong with the config, before anything is made.
-        let built = Self::built(&config)?;
+        let built = Self::built(&config, &team)?;
+        team.must_agree("the config", config.to_text()?.as_bytes())?;
+        if !team.leads() {
+            return Self::begin(config, built, (team, dir, None));
+        }
         if dir.join(CONFIG).exists() {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
@@ -114,27 +144,40 @@ impl Run {
         if dir.join(CONFIG).exists() {
             return Err(TrainError::Exists { dir: dir.to_owned() });
         }
-        Self::begin(config, built, store)
+        Self::begin(config, built, (team, dir, Some(store)))
     }
 
-    fn built(config: &ExperimentConfig) -> Result<Built, TrainError> {
-        let envs = build_envs(config, config.rollout.envs)?;
-        Ok((build_scheme_as(config, envs[0].spec(), DType::F32)?, envs))
+    fn built(config: &ExperimentConfig, team: &Team) -> Result<Built, TrainError> {
+        let envs = build_envs(config, owned(config, team))?;
+        let mut scheme = build_scheme_as(config, envs[0].spec(), DType::F32)?;
+        divide(&mut *scheme, team)?;
+        Ok((scheme, envs))
     }
 
     /// The first files of a run. From the config on, the directory holds a run to be resumed.
-    fn begin(config: ExperimentConfig, (scheme, envs): Built, store: Store) -> Result<Self, TrainError> {
-        store.write_file(CONFIG, config.to_text()?.as_bytes())?;
-        let recorder = Recorder::create(store.dir())?;
+    fn begin(
+        config: ExperimentConfig,
+        (scheme, envs): Built,
+        (team, dir, store): (Team, &Path, Option<Store>),
+    ) -> Result<Self, TrainError> {
+        let mut files = None;
+        if let Some(store) = store {
+            store.write_file(CONFIG, config.to_text()?.as_bytes())?;
+            files = Some(Files { recorder: Recorder::create(dir)?, store });
+        }
+        let spec = envs[0].spec().clone();
         let mut run = Self {
-            spec: envs[0].spec().clone(),
             replay: ReplayBuffer::new(config.replay.capacity),
             counters: Counters { next_checkpoint: config.checkpoint.interval, ..Counters::default() },
             config,
             envs,
             scheme,
-            recorder,
-            store,
+            team,
+            dir: dir.to_owned(),
+            files,
+            elsewhere: Arc::new(Episode::new(&spec)),
+            spec,
+            save_asked: false,
             hinted: false,
         };
         run.save()?;
@@ -147,6 +190,14 @@ impl Run {
     /// # Errors
     /// If `dir` holds no run, or another process writes it.
     pub fn resume(dir: &Path) -> Result<Self, TrainError> {
+        Self::resume_on(alone(), dir)
+    }
+
+    /// The same, by all ranks of `link` together; there may be more or fewer than before.
+    ///
+    /// # Errors
+    /// As there, and where a rank sees another directory.
+    pub fn resume_on(link: Arc<dyn Link>, dir: &Path) -> Result<Self, TrainError> {
         if dir.join(MANIFEST).exists() {
             return Err(TrainError::OneCheckpoint { dir: dir.to_owned() });
         }
@@ -154,35 +205,55 @@ impl Run {
             return Err(TrainError::NoRun { dir: dir.to_owned() });
         }
         let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
-        let store = Store::open(dir, saved.checkpoint.keep)?;
-        let Some(path) = store.newest()? else {
-            // The first checkpoint of a run is older than its first record.
-            if std::fs::metadata(dir.join(metrics::METRICS)).is_ok_and(|log| log.len() > 0) {
-                let reason = "had begun, as metrics.jsonl shows, but its ckpt_* folders are gone; put one back, or \
-                              train anew with --out";
-                return Err(CheckpointError::content(dir, reason).into());
+        let team = Team::new(link, saved.learner.shards)?;
+        team.must_agree("the config", saved.to_text()?.as_bytes())?;
+        let store = if team.leads() { Some(Store::open(dir, saved.checkpoint.keep)?) } else { None };
+        let newest = store.as_ref().map_or(Ok(None), Store::newest)?;
+        let Some(path) = team.told(newest)? else {
+            if let Some(store) = &store {
+                clear_for_a_new_beginning(store)?;
             }
-            for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
-                store.remove_file(log)?;
-            }
-            let built = Self::built(&saved)?;
-            return Self::begin(saved, built, store);
+            let built = Self::built(&saved, &team)?;
+            return Self::begin(saved, built, (team, dir, store));
         };
         let state = State::read(&path)?;
         saved.must_be(&state.config)?;
         // What may differ is as the user wants it now.
         let state = State { config: saved, ..state };
-        let envs = state.envs(state.config.rollout.envs)?;
+        let envs = state.envs(owned(&state.config, &team))?;
         let mut scheme = build_scheme_as(&state.config, &state.spec, DType::F32)?;
+        divide(&mut *scheme, &team)?;
         state.restore(&mut *scheme)?;
         // A second phase may need more room than the first.
         let more = state.counters.second_phase.and(scheme.second_phase());
         let room = more.map_or(0, |phase| phase.episodes as usize).max(state.config.replay.capacity);
-        let mut replay = ReplayBuffer::new(room);
-        state.replay.into_iter().for_each(|episode| replay.push(episode));
-        let recorder = Recorder::resume(dir, &state.counters.positions)?;
-        let State { config, spec, counters, .. } = state;
-        Ok(Self { config, spec, envs, scheme, replay, counters, recorder, store, hinted: false })
+        let mut files = None;
+        if let Some(store) = store {
+            files = Some(Files { recorder: Recorder::resume(dir, &state.counters.positions)?, store });
+        }
+        let State { config, spec, counters, replay: episodes, .. } = state;
+        let elsewhere = Arc::new(Episode::new(&spec));
+        let (replay, dir) = (ReplayBuffer::new(room), dir.to_owned());
+        let (save_asked, hinted) = (false, false);
+        let mut run = Self {
+            config,
+            spec,
+            envs,
+            scheme,
+            replay,
+            counters,
+            team,
+            dir,
+            files,
+            elsewhere,
+            save_asked,
+            hinted,
+        };
+        let oldest = run.counters.episode - episodes.len() as u64;
+        (oldest..).zip(episodes).for_each(|(id, episode)| run.keep(id, episode));
+        // The checkpoint may be removed once all have read it.
+        run.team.told(())?;
+        Ok(run)
     }
 
     /// Trains until all steps are made or a signal comes.
@@ -209,6 +280,10 @@ impl Run {
         let whole = self.counters.second_phase.is_none_or(|start| start.update == self.counters.update);
         if whole && let Err(TrainError::Learn(LearnError::Env(EnvError::Gone { .. }))) = outcome {
             self.save()?;
+        }
+        if outcome.is_ok() {
+            // Whoever leaves first would end the others while files are written.
+            self.team.told(())?;
         }
         outcome
     }
@@ -238,7 +313,7 @@ impl Run {
             while self.updates_due() > 0 {
                 self.learn()?;
                 if self.updates_due() > 0
-                    && let Some(stop) = signals.stop()
+                    && let Some(stop) = self.asked(signals)?
                 {
                     self.save()?;
                     return Ok(Outcome::Stopped(stop));
@@ -252,8 +327,8 @@ impl Run {
             if self.counters.t_env >= self.counters.next_test || self.counters.t_env >= self.config.t_max {
                 self.test(progress, began)?;
             }
-            let stop = signals.stop();
-            if due || stop.is_some() || signals.take_save() {
+            let stop = self.asked(signals)?;
+            if std::mem::take(&mut self.save_asked) || due || stop.is_some() {
                 self.save()?;
             }
             if let Some(stop) = stop {
@@ -280,13 +355,28 @@ impl Run {
         Ok(Outcome::Done)
     }
 
+    /// Whether and why to stop, which all ranks learn together.
+    fn asked(&mut self, signals: &Signals) -> Result<Option<Stop>, TrainError> {
+        let (stop, save) = self.team.asked(signals)?;
+        self.save_asked |= save;
+        Ok(stop)
+    }
+
+    /// Keeps an episode where it is learned from, and where the files are written.
+    fn keep(&mut self, id: u64, episode: impl Into<Arc<Episode>>) {
+        let here = self.team.leads() || self.team.owns(id);
+        self.replay.push(if here { episode.into() } else { Arc::clone(&self.elsewhere) });
+    }
+
     /// One wave of episodes into the replay.
     fn collect(&mut self) -> Result<(), TrainError> {
         let (seed, first) = (self.config.seed, self.counters.episode);
         let epsilon = self.config.rollout.epsilon(self.counters.t_env);
         let network = self.scheme.behaviour(&mut stream(seed, &format!("behaviour/{first}")));
-        let plan = Plan { seed, purpose: "env", first, count: self.envs.len(), epsilon, record: false };
-        for played in play(Player::Network(&*self.scheme, network), &mut self.envs, &plan)? {
+        let slots = self.config.rollout.envs;
+        let plan = Plan { seed, purpose: "env", first, count: slots, epsilon, record: false };
+        let player = Player::Network(&*self.scheme, network);
+        for played in play_together(&self.team, player, (&mut self.envs, slots), &plan)? {
             self.counters.t_env += played.episode.len() as u64;
             self.counters.episode += 1;
             if let Some(normaliser) = self.scheme.normaliser_mut() {
@@ -297,7 +387,7 @@ impl Run {
             if let Some(won) = played.won {
                 self.note("train_won", f64::from(u8::from(won)));
             }
-            self.replay.push(played.episode);
+            self.keep(self.counters.episode - 1, played.episode);
         }
         Ok(())
     }
@@ -310,12 +400,10 @@ impl Run {
     }
 
     fn learn(&mut self) -> Result<(), TrainError> {
-        let (seed, update) = (self.config.seed, self.counters.update);
-        let mut rng = stream(seed, &format!("replay/{update}"));
-        let Some(episodes) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(()) };
-        let mut batch = Batch::new(&self.spec, &episodes);
-        batch.scale_rewards(self.config.learner.reward_scale as f32);
-        let metrics = self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}")))?;
+        let update = self.counters.update;
+        let metrics = if self.team.shards() == 1 { self.update()? } else { self.update_in_shards()? };
+        let Some(metrics) = metrics else { return Ok(()) };
+        self.scheme.settle(&metrics)?;
         self.counters.update += 1;
         if let Some((what, &value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
             return Err(LearnError::Diverged { update, what: what.clone(), value }.into());
@@ -330,6 +418,16 @@ impl Run {
         Ok(())
     }
 
+    /// One update from one batch; `None` while there is too little to learn from.
+    fn update(&mut self) -> Result<Option<Metrics>, TrainError> {
+        let (seed, update) = (self.config.seed, self.counters.update);
+        let mut rng = stream(seed, &format!("replay/{update}"));
+        let Some(episodes) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(None) };
+        let mut batch = Batch::new(&self.spec, &episodes);
+        batch.scale_rewards(self.config.learner.reward_scale as f32);
+        Ok(Some(self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}")))?))
+    }
+
     /// Greedy tests of every network, and one record.
     fn test(&mut self, progress: &Progress, began: (Instant, u64)) -> Result<(), TrainError> {
         let (seed, episodes) = (self.config.seed, self.config.eval.episodes);
@@ -337,7 +435,9 @@ impl Run {
         values.insert("epsilon".into(), self.config.rollout.epsilon(self.counters.t_env));
         let mut shipped = f64::NEG_INFINITY;
         for network in self.scheme.networks() {
-            let score = eval::greedy(&*self.scheme, network, &mut self.envs, (seed, "test", episodes))?;
+            let plan = Plan { seed, purpose: "test", first: 0, count: episodes, epsilon: 0.0, record: false };
+            let (player, slots) = (Player::Network(&*self.scheme, network), self.config.rollout.envs);
+            let score = Score::of(&play_together(&self.team, player, (&mut self.envs, slots), &plan)?);
             values.insert(format!("test_{network}_return"), score.mean);
             values.insert(format!("test_{network}_length"), score.length);
             if let Some(won) = score.won {
@@ -357,9 +457,11 @@ impl Run {
             self.hint(waiting.as_secs_f64() / seconds.max(1e-9), progress);
         }
         self.counters.means.clear();
-        self.recorder.write_timing(&Record { t_env, episode, update, values: timing })?;
         let record = Record { t_env, episode, update, values };
-        self.recorder.write(&record)?;
+        if let Some(Files { recorder, .. }) = &mut self.files {
+            recorder.write_timing(&Record { t_env, episode, update, values: timing })?;
+            recorder.write(&record)?;
+        }
         let returns = record.values.iter().filter(|(name, _)| name.ends_with("_return"));
         let line = returns.map(|(name, value)| format!("{name} {value:.2}")).collect::<Vec<_>>().join("  ");
         progress.note(&format!("t_env {t_env}  {line}"));
@@ -387,9 +489,10 @@ impl Run {
 
     /// A checkpoint of this moment.
     fn save(&mut self) -> Result<(), TrainError> {
-        self.counters.positions = self.recorder.positions()?;
+        let Some(Files { recorder, store }) = &mut self.files else { return Ok(()) };
+        self.counters.positions = recorder.positions()?;
         let state = State::of_scheme(&self.config, &self.spec, &self.counters, &*self.scheme, &self.replay)?;
-        self.store.save(self.counters.update, state.files(), self.counters.best_update)?;
+        store.save(self.counters.update, state.files(), self.counters.best_update)?;
         Ok(())
     }
 
@@ -428,19 +531,60 @@ impl Run {
         &self.counters
     }
 
-    /// Writes one file of its directory whole.
+    /// The processes that train it.
+    #[must_use]
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// Writes one file of its directory whole, on the rank that leads.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), TrainError> {
-        Ok(self.store.write_file(name, bytes)?)
+        let written = self.files.as_ref().map(|files| files.store.write_file(name, bytes));
+        Ok(written.unwrap_or(Ok(()))?)
     }
 
     /// Its directory.
     #[must_use]
     pub fn dir(&self) -> PathBuf {
-        self.store.dir().to_owned()
+        self.dir.clone()
     }
+}
+
+/// How many of the run's environments stand on this rank.
+fn owned(config: &ExperimentConfig, team: &Team) -> usize {
+    (0..config.rollout.envs as u64).filter(|&slot| team.owns(slot)).count()
+}
+
+/// Has gradients wait for each other where the batch is learned in parts.
+fn divide(scheme: &mut dyn Scheme, team: &Team) -> Result<(), ConfigError> {
+    if team.shards() == 1 {
+        return Ok(());
+    }
+    if scheme.second_phase().is_some() {
+        let reason =
+            "is above 1, but this scheme has a second phase, which is learned in one part: set it to 1";
+        return Err(ConfigError::value("learner.shards", reason));
+    }
+    scheme.optimisers_mut().into_iter().for_each(|(_, optimiser)| optimiser.hold());
+    Ok(())
+}
+
+/// Removes the logs of a run that was stopped before its first checkpoint.
+fn clear_for_a_new_beginning(store: &Store) -> Result<(), TrainError> {
+    let dir = store.dir();
+    // The first checkpoint of a run is older than its first record.
+    if std::fs::metadata(dir.join(metrics::METRICS)).is_ok_and(|log| log.len() > 0) {
+        let reason = "had begun, as metrics.jsonl shows, but its ckpt_* folders are gone; put one back, or \
+                      train anew with --out";
+        return Err(CheckpointError::content(dir, reason).into());
+    }
+    for log in [metrics::METRICS, metrics::TIMING, metrics::tensorboard::FILE_NAME] {
+        store.remove_file(log)?;
+    }
+    Ok(())
 }
 
 /// The mean that a sum, as bits, and its count stand for.

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ddn_trainer::commands::{bench, evaluate, list, report, sweep, train};
-use ddn_trainer::error::{CheckpointError, LearnError, TrainError};
+use ddn_trainer::error::{CheckpointError, LearnError, RankError, TrainError};
+use ddn_trainer::ranks::Link;
+use ddn_trainer::signal::Stop;
 
 /// Tensors of many megabytes come and go with every update: this allocator keeps their pages, once
 /// [`keep_pages`] has told it to.
@@ -100,6 +103,9 @@ enum Command {
         /// Write the episode as one page for a browser instead; an older file is replaced.
         #[arg(long, value_name = "FILE", conflicts_with = "pace")]
         html: Option<PathBuf>,
+        /// Write the episode as a moving picture instead; needs the feature `pictures`.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["pace", "html"])]
+        gif: Option<PathBuf>,
     },
     /// Train all runs of a study: tasks, algorithms, settings, seeds.
     Sweep {
@@ -144,6 +150,9 @@ enum Command {
         /// A folder of charts, one per task.
         #[arg(long, value_name = "DIR")]
         svg: Option<PathBuf>,
+        /// The same charts as PNG; needs the feature `pictures`.
+        #[arg(long, value_name = "DIR")]
+        png: Option<PathBuf>,
         /// The JSON file that marl-eval reads.
         #[arg(long, value_name = "FILE")]
         marl_eval: Option<PathBuf>,
@@ -223,11 +232,22 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Arguments::parse().command) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("ddn-train: {}", chain(&error));
-            ExitCode::from(exit_code(&error))
-        }
+        Err(error) => ExitCode::from(show(&error)),
     }
+}
+
+/// Says what went wrong, and with which code to leave.
+fn show(error: &anyhow::Error) -> u8 {
+    eprintln!("ddn-train: {}", chain(error));
+    exit_code(error)
+}
+
+/// Does `work` with all processes that were launched with this one; where it fails here, it ends everywhere.
+fn together(
+    work: impl FnOnce(Arc<dyn Link>) -> anyhow::Result<Option<Stop>>,
+) -> anyhow::Result<Option<Stop>> {
+    let link = ddn_trainer::ranks::launched()?;
+    work(Arc::clone(&link)).map_err(|error| if link.count() > 1 { link.abort(show(&error)) } else { error })
 }
 
 /// The error and its causes, leaving out those that the text before them has quoted already.
@@ -255,17 +275,23 @@ fn leave_with_the_reader(command: &Command) -> anyhow::Result<()> {
 fn run(command: Command) -> anyhow::Result<u8> {
     leave_with_the_reader(&command)?;
     let stopped = match command {
-        Command::Train { config, set, out, json } => train::train(&config, &set, out, json)?,
-        Command::Resume { run, json } => train::resume(&run, json)?,
+        Command::Train { config, set, out, json } => {
+            together(|link| train::train(&config, &set, out, json, link))?
+        }
+        Command::Resume { run, json } => together(|link| train::resume(&run, json, link))?,
         Command::Eval { run, episodes, network, policy, seed, json } => {
             let who = who(network.as_deref(), policy.as_deref());
             evaluate::evaluate(&run, episodes as usize, who, seed, json)?;
             None
         }
-        Command::Play { run, network, policy, seed, pace, html } => {
+        Command::Play { run, network, policy, seed, pace, html, gif } => {
             let who = who(network.as_deref(), policy.as_deref());
-            let terminal = evaluate::Show::Terminal(Duration::from_millis(pace));
-            evaluate::watch(&run, who, seed, html.as_deref().map_or(terminal, evaluate::Show::Page))?;
+            let how = match (&html, &gif) {
+                (Some(path), _) => evaluate::Show::Page(path),
+                (_, Some(path)) => evaluate::Show::Gif(path),
+                _ => evaluate::Show::Terminal(Duration::from_millis(pace)),
+            };
+            evaluate::watch(&run, who, seed, how)?;
             None
         }
         Command::Sweep { spec, set, scale, out, jobs, threads, index, list, emit_slurm } => {
@@ -277,8 +303,9 @@ fn run(command: Command) -> anyhow::Result<u8> {
             let [jobs, threads] = [jobs, threads].map(|count| count.map(|count| count as usize));
             sweep::sweep(&sweep::Request { spec, set, scale, out, jobs, threads, index, deed })?
         }
-        Command::Report { paths, out, csv, svg, marl_eval, no_replays, seed } => {
-            report::report(&report::Request { paths, out, csv, svg, marl_eval, films: !no_replays, seed })?;
+        Command::Report { paths, out, csv, svg, png, marl_eval, no_replays, seed } => {
+            let films = !no_replays;
+            report::report(&report::Request { paths, out, csv, svg, png, marl_eval, films, seed })?;
             None
         }
         Command::List { json } => {
@@ -300,7 +327,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             None
         }
     };
-    Ok(stopped.map_or(0, ddn_trainer::signal::Stop::exit_code))
+    Ok(stopped.map_or(0, Stop::exit_code))
 }
 
 fn who<'a>(network: Option<&'a str>, policy: Option<&'a str>) -> evaluate::Who<'a> {
@@ -329,10 +356,14 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if error.is::<ConfigError>() {
         return Some(2);
     }
+    if let Some(error) = error.downcast_ref::<RankError>() {
+        return Some(if matches!(error, RankError::NotBuilt { .. }) { 2 } else { 1 });
+    }
     if let Some(error) = error.downcast_ref::<LearnError>() {
         return match error {
             LearnError::Env(error) => code_of(error),
             LearnError::Diverged { .. } => Some(4),
+            LearnError::Ranks(error) => code_of(error),
             LearnError::Tensor { .. } => Some(1),
         };
     }

@@ -11,9 +11,11 @@ use crate::env::Env;
 use crate::error::{ConfigError, TrainError};
 use crate::eval::{self, Score};
 use crate::film::{Credits, Film};
+use crate::pictures;
 use crate::replay::Episode;
 use crate::rollout::{Plan, Player, play};
 use crate::train::build_envs;
+use crate::whole_file;
 
 /// The newest checkpoint of a run, or the one at `run` itself.
 fn open(run: &Path) -> anyhow::Result<Checkpoint> {
@@ -125,6 +127,8 @@ pub enum Show<'a> {
     Terminal(std::time::Duration),
     /// As a page for a browser, in this file.
     Page(&'a Path),
+    /// As a moving picture, in this file.
+    Gif(&'a Path),
 }
 
 /// One episode, played to be looked at.
@@ -175,23 +179,29 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Res
     let Watched { mut envs, episode, episode_seed, player } = played(what, who, seed)?;
     // The environment is a function of its seed and the actions: play the same again to look at it.
     let env = &mut *envs[0];
-    match how {
-        Show::Terminal(pace) => show(env, &episode, episode_seed, pace)?,
-        Show::Page(path) => {
-            let credits = Credits { source: what.display().to_string(), player: player.clone(), seed };
-            let film = Film::of(env, episode_seed, &episode.actions, credits)?;
-            film.write(path).with_context(|| {
-                format!(
-                    "cannot write {}; give --html a file in a folder that exists and that you may write to",
-                    path.display()
-                )
-            })?;
+    let (path, option) = match how {
+        Show::Terminal(pace) => {
+            show(env, &episode, episode_seed, pace)?;
+            println!("{player}: return {} in {} steps", episode.total(), episode.len());
+            return Ok(());
         }
-    }
+        Show::Page(path) => (path, "--html"),
+        Show::Gif(path) => (path, "--gif"),
+    };
+    let credits = Credits { source: what.display().to_string(), player: player.clone(), seed };
+    let film = Film::of(env, episode_seed, &episode.actions, credits)?;
+    let written = match how {
+        Show::Gif(_) => whole_file::write(path, &pictures::gif(&film)?),
+        _ => film.write(path),
+    };
+    written.with_context(|| {
+        format!(
+            "cannot write {}; give {option} a file in a folder that exists and that you may write to",
+            path.display()
+        )
+    })?;
     println!("{player}: return {} in {} steps", episode.total(), episode.len());
-    if let Show::Page(path) = how {
-        println!("written: {}", path.display());
-    }
+    println!("written: {}", path.display());
     Ok(())
 }
 

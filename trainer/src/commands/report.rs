@@ -19,6 +19,8 @@ pub struct Request {
     pub csv: Option<PathBuf>,
     /// A folder of charts.
     pub svg: Option<PathBuf>,
+    /// The same as pictures.
+    pub png: Option<PathBuf>,
     /// What `marl-eval` reads.
     pub marl_eval: Option<PathBuf>,
     /// Replays in the page.
@@ -34,7 +36,8 @@ pub struct Request {
 #[allow(clippy::print_stdout)]
 pub fn report(request: &Request) -> anyhow::Result<()> {
     let collection = Collection::read(&request.paths)?;
-    let others = request.csv.is_some() || request.svg.is_some() || request.marl_eval.is_some();
+    let others =
+        [&request.csv, &request.svg, &request.png, &request.marl_eval].into_iter().any(Option::is_some);
     let out = request.out.clone().or_else(|| (!others).then(|| PathBuf::from("report.html")));
     if let Some(path) = &out {
         let extras = Extras { films: request.films, seed: request.seed };
@@ -48,6 +51,10 @@ pub fn report(request: &Request) -> anyhow::Result<()> {
     }
     if let Some(dir) = &request.svg {
         export::svg(&collection, dir)?;
+        println!("written: {}", dir.display());
+    }
+    if let Some(dir) = &request.png {
+        export::png(&collection, dir)?;
         println!("written: {}", dir.display());
     }
     Ok(())

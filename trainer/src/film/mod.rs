@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! env, seed, actions ─► played again ─► Film: one Moment per frame ─► page.rs ─► one HTML file
+//!                                                                     └─► still.rs ─► one SVG per moment
 //! ```
 //!
 //! An environment is a function of its seed and the actions, so that a film needs no more than those
 //! to be made, and shows exactly the episode that they came from.
 
 mod page;
+mod still;
 
 use serde::Serialize;
 

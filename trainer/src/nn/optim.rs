@@ -123,6 +123,9 @@ pub struct Optimiser {
     /// Running means, one per moment and parameter: `moments[moment][parameter]`.
     moments: Vec<Vec<Tensor>>,
     steps: u64,
+    /// Whether gradients wait for those of other parts of the batch, and the one that waits.
+    holds: bool,
+    held: Option<Vec<Tensor>>,
 }
 
 impl Optimiser {
@@ -144,7 +147,7 @@ impl Optimiser {
         let moments = (0..count)
             .map(|_| vars.iter().map(|(_, var)| var.zeros_like()).collect())
             .collect::<Result<_>>()?;
-        Ok(Self { config, clip, vars, moments, steps: 0 })
+        Ok(Self { config, clip, vars, moments, steps: 0, holds: false, held: None })
     }
 
     /// Moves the parameters against the gradient of `loss`; gives the norm before clipping.
@@ -162,6 +165,41 @@ impl Optimiser {
         self.apply(&grads)
     }
 
+    /// From now on [`Optimiser::step`] moves nothing: what it would move along is fetched with
+    /// [`Optimiser::take_held`], and the sum over all parts of a batch goes to [`Optimiser::move_along`].
+    pub fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// The gradient that waits, parameters in order of name; `None` where no step was asked for.
+    ///
+    /// # Errors
+    /// If candle cannot read.
+    pub fn take_held(&mut self) -> Result<Option<Vec<f32>>> {
+        let Some(held) = self.held.take() else { return Ok(None) };
+        let mut values = Vec::new();
+        for grad in held {
+            values.extend(grad.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+        }
+        Ok(Some(values))
+    }
+
+    /// Moves the parameters against `gradient`, as [`Optimiser::apply`] does.
+    ///
+    /// # Errors
+    /// If it is of another length than the parameters.
+    pub fn move_along(&mut self, gradient: &[f32]) -> Result<f64> {
+        let (mut grads, mut rest) = (Vec::with_capacity(self.vars.len()), gradient);
+        for (name, var) in &self.vars {
+            let Some((values, others)) = rest.split_at_checked(var.elem_count()) else {
+                candle_core::bail!("a gradient ends within {name}")
+            };
+            grads.push(Tensor::from_slice(values, var.dims(), var.device())?.to_dtype(var.dtype())?);
+            rest = others;
+        }
+        self.move_by(&grads)
+    }
+
     /// Like [`Optimiser::step`], with gradients at hand. Gives NaN where a finite gradient has moved
     /// a parameter to what is no finite number.
     ///
@@ -177,17 +215,22 @@ impl Optimiser {
                 None => var.zeros_like(),
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut square = 0.0;
-        for grad in &grads {
-            square += square_of(grad)?;
+        if self.holds {
+            let norm = norm_of(&grads)?;
+            self.held = Some(grads);
+            return Ok(norm);
         }
-        let norm = square.sqrt();
+        self.move_by(&grads)
+    }
+
+    fn move_by(&mut self, grads: &[Tensor]) -> Result<f64> {
+        let norm = norm_of(grads)?;
         if !norm.is_finite() {
             return Ok(norm);
         }
         let factor = (self.clip / (norm + 1e-6)).min(1.0);
         self.steps += 1;
-        for (index, ((_, var), grad)) in self.vars.iter().zip(&grads).enumerate() {
+        for (index, ((_, var), grad)) in self.vars.iter().zip(grads).enumerate() {
             match self.config {
                 OptimiserConfig::Rmsprop { lr, alpha, eps } => {
                     let square = &self.moments[0][index];
@@ -248,6 +291,15 @@ impl Optimiser {
         self.steps = steps;
         Ok(())
     }
+}
+
+/// The global L2 norm.
+fn norm_of(grads: &[Tensor]) -> Result<f64> {
+    let mut square = 0.0;
+    for grad in grads {
+        square += square_of(grad)?;
+    }
+    Ok(square.sqrt())
 }
 
 /// Σ x² of a tensor, whichever type it has.

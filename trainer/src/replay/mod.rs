@@ -67,15 +67,26 @@ impl ReplayBuffer {
 
     /// `count` different episodes, each set equally likely; `None` while fewer are held.
     pub fn sample(&self, count: usize, rng: &mut impl Draw) -> Option<Vec<&Episode>> {
-        if self.len() < count {
+        self.sample_of((0, 1), count, rng)
+    }
+
+    /// The same, of every `stride`-th episode, from the `first` oldest on.
+    pub fn sample_of(
+        &self,
+        (first, stride): (usize, usize),
+        count: usize,
+        rng: &mut impl Draw,
+    ) -> Option<Vec<&Episode>> {
+        let held = self.len().saturating_sub(first).div_ceil(stride);
+        if held < count {
             return None;
         }
         // Floyd's method: `count` draws whatever the size of the buffer.
         let mut chosen: Vec<usize> = Vec::with_capacity(count);
-        for last in self.len() - count..self.len() {
+        for last in held - count..held {
             let index = rng.below(last + 1);
             chosen.push(if chosen.contains(&index) { last } else { index });
         }
-        Some(chosen.into_iter().map(|index| &*self.episodes[index]).collect())
+        Some(chosen.into_iter().map(|index| &*self.episodes[first + index * stride]).collect())
     }
 }

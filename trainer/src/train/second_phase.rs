@@ -74,8 +74,8 @@ impl Run {
                     self.test(progress, began)?;
                 }
             }
-            let stop = signals.stop();
-            if due || stop.is_some() || signals.take_save() {
+            let stop = self.asked(signals)?;
+            if std::mem::take(&mut self.save_asked) || due || stop.is_some() {
                 self.save()?;
             }
             if let Some(stop) = stop {

@@ -58,6 +58,7 @@ fn every_environment_can_be_looked_at() {
         fs::write(&path, "an older file").expect("writes");
         film.write(&path).expect("writes");
         assert_eq!(fs::read_dir(&dir).expect("reads").count(), 1, "{}: something is left over", entry.name);
+        let shown = film;
         let film = film_of(&fs::read_to_string(&path).expect("reads"));
         let moments = items(&film, "moments");
         assert_eq!(moments.len(), played.episode.len() + 1, "{}", entry.name);
@@ -88,6 +89,21 @@ fn every_environment_can_be_looked_at() {
                 Some(scene) => assert_eq!(items(moment, "units").len(), scene.units.len()),
             }
         }
+        // And as single pictures, all of one size.
+        assert_eq!(shown.moments(), moments.len());
+        let size = |svg: &str| svg.split_once(" font-family").map(|(head, _)| head.to_owned());
+        let first = shown.still(0, 300.0).expect("a picture");
+        for (k, moment) in moments.iter().enumerate() {
+            let svg = shown.still(k, 300.0).expect("a picture");
+            assert_eq!(size(&svg), size(&first));
+            assert!(svg.contains(&format!("step {k}  return {:.2}<", single(&moment["total"]))), "{svg}");
+            let lines = moment["text"].as_str().map_or(0, |text| text.lines().count());
+            let units = moment["units"].as_array().map_or(&[][..], Vec::as_slice);
+            let standing = units.iter().filter(|unit| unit["in_play"] == true).count();
+            assert_eq!(svg.matches("</text>").count(), 1 + lines + standing, "{}: {svg}", entry.name);
+            assert_eq!(svg.matches("opacity=\"0.4\"").count(), units.len() - standing);
+        }
+        assert_eq!(shown.still(moments.len(), 300.0), None);
     }
 }
 

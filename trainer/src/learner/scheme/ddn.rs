@@ -64,6 +64,9 @@ impl Default for DdnConfig {
     }
 }
 
+/// The metric from which the unit of the intrinsic reward follows.
+const ERROR_SQUARE: &str = "intrinsic_error_square";
+
 /// The network that acts while exploring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -207,6 +210,9 @@ impl Ddn {
             reward.iter_mut().zip(&curiosity.reward).for_each(|(reward, extra)| *reward += extra);
             let mean = curiosity.reward.iter().sum::<f64>() / batch.filled().max(1.0);
             metrics.insert("intrinsic_reward_mean".into(), mean);
+            if self.config.idm.normalise {
+                metrics.insert(ERROR_SQUARE.into(), curiosity.square);
+            }
             Some(curiosity)
         } else {
             None
@@ -315,6 +321,13 @@ impl Scheme for Ddn {
     fn update(&mut self, batch: &Batch, rng: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError> {
         let draws = self.idm.draws(batch, rng);
         self.update_with(batch, &draws)
+    }
+
+    fn settle(&mut self, metrics: &Metrics) -> Result<(), LearnError> {
+        metrics
+            .get(ERROR_SQUARE)
+            .map_or(Ok(()), |&square| self.idm.settle(square))
+            .during("internal distillation")
     }
 
     fn unroll(&self, network: &str, view: &View<'_>, start: Option<&Tensor>) -> candle_core::Result<Unroll> {

@@ -129,6 +129,15 @@ pub trait Scheme: Send {
     /// If candle fails or a gradient is not finite.
     fn update(&mut self, batch: &Batch, rng: &mut rand_chacha::ChaCha8Rng) -> Result<Metrics, LearnError>;
 
+    /// Takes in what an update came to over the whole batch, however many parts it was learned in.
+    ///
+    /// # Errors
+    /// If candle fails.
+    fn settle(&mut self, metrics: &Metrics) -> Result<(), LearnError> {
+        let _ = metrics;
+        Ok(())
+    }
+
     /// Utilities of `network` over a span, for acting and evaluation; `start` `[B, N, H]`.
     ///
     /// # Errors

@@ -55,6 +55,10 @@ impl Scheme for Normalised {
         self.inner.update(&batch, rng)
     }
 
+    fn settle(&mut self, metrics: &Metrics) -> Result<(), LearnError> {
+        self.inner.settle(metrics)
+    }
+
     fn unroll(&self, network: &str, view: &View<'_>, start: Option<&Tensor>) -> candle_core::Result<Unroll> {
         let inputs = &self.normaliser.inputs(view.inputs);
         let (frames, lengths) = (view.span.frames, view.span.lengths);

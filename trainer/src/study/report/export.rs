@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::collection::Collection;
 use crate::metrics::curve::{Chart, Reference, Series};
 use crate::stats::marl_eval::{Evaluation, RunRecord, to_json};
+use crate::whole_file;
 
 /// Every value of every test: task, algorithm, seed, environment steps, metric, value.
 #[must_use]
@@ -51,7 +52,31 @@ fn field(text: &str) -> String {
 /// # Errors
 /// If a file cannot be written.
 pub fn svg(collection: &Collection, dir: &Path) -> anyhow::Result<()> {
+    let mut charts = charts(collection).into_iter();
+    charts.try_for_each(|(task, chart)| write(dir, &task, "svg", chart.to_svg().as_bytes()))
+}
+
+/// The same as `TASK.png`.
+///
+/// # Errors
+/// If a chart cannot be drawn or a file not be written.
+pub fn png(collection: &Collection, dir: &Path) -> anyhow::Result<()> {
+    let (tasks, charts): (Vec<_>, Vec<_>) = charts(collection).into_iter().unzip();
+    let svgs: Vec<String> = charts.iter().map(Chart::to_svg).collect();
+    let pictures = crate::pictures::png(&svgs)?;
+    tasks.iter().zip(pictures).try_for_each(|(task, picture)| write(dir, task, "png", &picture))
+}
+
+/// Writes one file of a folder, and makes the folder.
+fn write(dir: &Path, task: &str, kind: &str, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    let path = dir.join(format!("{task}.{kind}"));
+    whole_file::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+/// Each task's chart.
+fn charts(collection: &Collection) -> Vec<(String, Chart)> {
+    let mut charts = Vec::new();
     for task in collection.tasks() {
         let series = collection.of_task(task).map(|group| {
             let runs: Vec<_> = group.members.iter().map(|member| member.records.clone()).collect();
@@ -68,9 +93,9 @@ pub fn svg(collection: &Collection, dir: &Path) -> anyhow::Result<()> {
                 .into_iter()
                 .collect(),
         };
-        chart.write(&dir.join(format!("{task}.svg")))?;
+        charts.push((task.to_owned(), chart));
     }
-    Ok(())
+    charts
 }
 
 /// The file that `marl-eval` reads: returns and, where there is winning, shares won, of what ships.
