@@ -145,7 +145,7 @@ fn ranks_that_do_not_agree_are_told_so() {
         train(link, config, &folder.path().join("run")).expect_err("they differ").to_string()
     });
     for error in errors {
-        assert!(error.starts_with("the config of rank 1 differ from those of rank 0"), "{error}");
+        assert!(error.starts_with("the config: rank 1 differs from rank 0"), "{error}");
     }
     let errors = on_ranks(5, |link| {
         train(link, config("ddn"), &folder.path().join("run")).expect_err("too many").to_string()

@@ -2,7 +2,7 @@
 
     python3 tests/studies/pictures.py PROGRAM
 
-PROGRAM is a `ddn-train` with the feature `pictures`; `bash tests/run studies` builds it.
+PROGRAM is a `ddn-train`.
 """
 
 import pathlib

@@ -159,14 +159,16 @@ impl ConfigError {
 pub enum RankError {
     /// Processes were started together by a program that cannot join them.
     #[error(
-        "{name} says that a launcher started several processes; build with `--features mpi` to train on all of them"
+        "{name} says that a launcher started several processes; build with `--features ddn-trainer/mpi` to train on all of them"
     )]
     NotBuilt {
         /// The launcher's variable.
         name: &'static str,
     },
     /// MPI did not let this process join.
-    #[error("MPI did not start, though {name} is set; is the launcher of the MPI that this was built with?")]
+    #[error(
+        "MPI does not see what {name} tells; start it with the launcher of the MPI that this program was built for"
+    )]
     Refused {
         /// The launcher's variable.
         name: &'static str,
@@ -179,7 +181,7 @@ pub enum RankError {
     },
     /// What must be the same is not.
     #[error(
-        "{what} of rank {rank} differ from those of rank 0; start all ranks with the same program, files and arguments"
+        "{what}: rank {rank} differs from rank 0; start all ranks with the same program, files and arguments"
     )]
     Differs {
         /// Of what.

@@ -133,7 +133,7 @@ impl Run {
         let team = Team::new(link, config.learner.shards)?;
         // All that can be wrong with the config, before anything is made.
         let built = Self::built(&config, &team)?;
-        team.must_agree("the config", config.to_text()?.as_bytes())?;
+        agree_on(&team, &config)?;
         if !team.leads() {
             return Self::begin(config, built, (team, dir, None));
         }
@@ -149,6 +149,7 @@ impl Run {
 
     fn built(config: &ExperimentConfig, team: &Team) -> Result<Built, TrainError> {
         let envs = build_envs(config, owned(config, team))?;
+        refuse_unseeded(&envs, team)?;
         let mut scheme = build_scheme_as(config, envs[0].spec(), DType::F32)?;
         divide(&mut *scheme, team)?;
         Ok((scheme, envs))
@@ -206,7 +207,7 @@ impl Run {
         }
         let saved = ExperimentConfig::load(&dir.join(CONFIG), &[])?;
         let team = Team::new(link, saved.learner.shards)?;
-        team.must_agree("the config", saved.to_text()?.as_bytes())?;
+        agree_on(&team, &saved)?;
         let store = if team.leads() { Some(Store::open(dir, saved.checkpoint.keep)?) } else { None };
         let newest = store.as_ref().map_or(Ok(None), Store::newest)?;
         let Some(path) = team.told(newest)? else {
@@ -221,6 +222,7 @@ impl Run {
         // What may differ is as the user wants it now.
         let state = State { config: saved, ..state };
         let envs = state.envs(owned(&state.config, &team))?;
+        refuse_unseeded(&envs, &team)?;
         let mut scheme = build_scheme_as(&state.config, &state.spec, DType::F32)?;
         divide(&mut *scheme, &team)?;
         state.restore(&mut *scheme)?;
@@ -260,7 +262,7 @@ impl Run {
     ///
     /// # Errors
     /// If an environment fails, learning diverges, or a file cannot be written; the last
-    /// checkpoint is intact then, and where the environment is gone, it is one of this moment.
+    /// checkpoint is intact then, and where an environment of the rank that leads is gone, it is one of this moment.
     pub fn train(&mut self, signals: &Signals, progress: &Progress) -> Result<Outcome, TrainError> {
         self.train_until(u64::MAX, signals, progress)
     }
@@ -556,6 +558,21 @@ impl Run {
 /// How many of the run's environments stand on this rank.
 fn owned(config: &ExperimentConfig, team: &Team) -> usize {
     (0..config.rollout.envs as u64).filter(|&slot| team.owns(slot)).count()
+}
+
+/// Refuses ranks with different configs; how many threads each has changes no bit.
+fn agree_on(team: &Team, config: &ExperimentConfig) -> Result<(), TrainError> {
+    let same = ExperimentConfig { threads: 0, ..config.clone() };
+    Ok(team.must_agree("the config", same.to_text()?.as_bytes())?)
+}
+
+/// Refuses several ranks where each would play the same episodes.
+fn refuse_unseeded(envs: &[Box<dyn Env>], team: &Team) -> Result<(), TrainError> {
+    if team.is_alone() || envs.iter().all(|env| env.seeded()) {
+        return Ok(());
+    }
+    let reason = "takes no seed: the environments of all ranks would play the same; train it in one process";
+    Err(ConfigError::value("env", reason).into())
 }
 
 /// Has gradients wait for each other where the batch is learned in parts.

@@ -140,6 +140,8 @@ class Worker:
         else:
             try:
                 with open(path, "r+b", buffering=0) as file:
+                    if os.fstat(file.fileno()).st_ino != asked["inode"]:
+                        raise OSError(f"{path} is of another process")
                     memory = mmap.mmap(file.fileno(), size * len(self.envs))
             except OSError as error:
                 raise ConfigError("transport", f'shares no memory here ({error}); set it to "pipe"') from error

@@ -1,5 +1,7 @@
 //! `ddn-train`: arguments in, exit code out.
 
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -103,7 +105,7 @@ enum Command {
         /// Write the episode as one page for a browser instead; an older file is replaced.
         #[arg(long, value_name = "FILE", conflicts_with = "pace")]
         html: Option<PathBuf>,
-        /// Write the episode as a moving picture instead; needs the feature `pictures`.
+        /// Write the episode as a moving picture instead.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["pace", "html"])]
         gif: Option<PathBuf>,
     },
@@ -150,7 +152,7 @@ enum Command {
         /// A folder of charts, one per task.
         #[arg(long, value_name = "DIR")]
         svg: Option<PathBuf>,
-        /// The same charts as PNG; needs the feature `pictures`.
+        /// The same charts as PNG.
         #[arg(long, value_name = "DIR")]
         png: Option<PathBuf>,
         /// The JSON file that marl-eval reads.
@@ -232,13 +234,14 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Arguments::parse().command) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => ExitCode::from(show(&error)),
+        Err(error) => ExitCode::from(show("", &error)),
     }
 }
 
 /// Says what went wrong, and with which code to leave.
-fn show(error: &anyhow::Error) -> u8 {
-    eprintln!("ddn-train: {}", chain(error));
+fn show(whose: &str, error: &anyhow::Error) -> u8 {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "ddn-train{whose}: {}", chain(error));
     exit_code(error)
 }
 
@@ -247,7 +250,13 @@ fn together(
     work: impl FnOnce(Arc<dyn Link>) -> anyhow::Result<Option<Stop>>,
 ) -> anyhow::Result<Option<Stop>> {
     let link = ddn_trainer::ranks::launched()?;
-    work(Arc::clone(&link)).map_err(|error| if link.count() > 1 { link.abort(show(&error)) } else { error })
+    // The others wait for this one: a panic has to end them as well.
+    match catch_unwind(AssertUnwindSafe(|| work(Arc::clone(&link)))) {
+        Ok(Err(error)) if link.count() > 1 => link.abort(show(&format!(" (rank {})", link.rank()), &error)),
+        Err(_) if link.count() > 1 => link.abort(101),
+        Ok(result) => result,
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// The error and its causes, leaving out those that the text before them has quoted already.

@@ -35,7 +35,7 @@ impl Film {
         Some(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}\" height=\"{}\" font-family=\"sans-serif\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{inner}<text x=\"6\" y=\"{}\" font-size=\"15\" \
-             fill=\"#1b1f24\">step {index}  return {:.2}</text>\n</svg>\n",
+             fill=\"#1b1f24\">step {index} · return {:.2}</text>\n</svg>\n",
             high + CAPTION,
             high + CAPTION - 9.0,
             moment.total
@@ -59,10 +59,10 @@ impl Film {
     /// The same of a text, at a size that all moments fit in.
     fn text(&self, text: &str, side: f32) -> (f32, f32, String) {
         let texts = self.moments.iter().filter_map(|moment| match &moment.view {
-            View::Text(text) => Some(text),
+            View::Text(text) => Some(readable(text)),
             View::Units(_) => None,
         });
-        let size = |text: &String| {
+        let size = |text: String| {
             (text.lines().map(|line| line.chars().count()).max().unwrap_or(0), text.lines().count())
         };
         let (columns, rows) =
@@ -72,7 +72,7 @@ impl Film {
         let (wide, high) =
             ((0.6 * font * columns as f32).ceil().max(200.0), (1.25 * font * rows as f32).ceil() + 8.0);
         let mut svg = format!("<g font-family=\"monospace\" font-size=\"{font}\" fill=\"#1b1f24\">\n");
-        for (row, line) in text.lines().enumerate() {
+        for (row, line) in readable(text).lines().enumerate() {
             let y = 1.25 * font * (row as f32 + 0.8) + 4.0;
             let _ = writeln!(svg, "<text x=\"0\" y=\"{y}\" xml:space=\"preserve\">{}</text>", escaped(line));
         }
@@ -130,6 +130,26 @@ fn draw(svg: &mut String, stage: &Stage, units: &[Unit]) {
 /// Text that is never read as markup.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// Without colours and other commands for a terminal, which no drawing can hold.
+fn readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                // Up to the letter that ends the command.
+                chars.by_ref().find(|char| ('@'..='~').contains(char));
+            }
+            '\n' => out.push('\n'),
+            '\t' => out.push(' '),
+            '\u{fffe}' | '\u{ffff}' => {}
+            char if !char.is_control() => out.push(char),
+            _ => {}
+        }
+    }
+    out
 }
 
 fn colour(figure: &Figure) -> &'static str {
@@ -201,7 +221,7 @@ fn standing(svg: &mut String, unit: &Unit, figure: &Figure) {
         }
     }
     let size = (r * 1.1).min(r * 2.3 / figure.label.chars().count().max(1) as f32);
-    let label = escaped(&figure.label);
+    let label = escaped(&readable(&figure.label));
     let _ = writeln!(
         svg,
         "<circle r=\"{}\" fill=\"none\" stroke=\"{side}\" stroke-width=\"{line}\"/><text y=\"{}\" \
@@ -209,4 +229,15 @@ fn standing(svg: &mut String, unit: &Unit, figure: &Figure) {
         r - line / 2.0,
         size * 0.36
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn commands_for_a_terminal_are_left_out() {
+        assert_eq!(readable("a\u{1b}[41;1mred\u{1b}[0m\tb\r\n\u{7}c\u{1b}"), "ared b\nc");
+        assert_eq!(readable("cut \u{1b}[4"), "cut ");
+    }
 }

@@ -27,7 +27,8 @@ pub struct IdmConfig {
     /// Factor on the intrinsic reward.
     pub coefficient: f64,
     /// Errors in units of their running root mean square, so that the reward does not fade while the
-    /// predictor learns: about `coefficient` per step, throughout.
+    /// predictor learns: a root mean square of `coefficient` per step, less only while errors fall faster
+    /// than the running one follows.
     pub normalise: bool,
     /// Hidden units of predictor and target.
     pub hidden: usize,
@@ -77,7 +78,7 @@ pub struct Idm {
 }
 
 /// What is kept of older errors at each update.
-const KEPT: f64 = 0.99;
+const KEPT: f64 = 0.9;
 
 /// What the prediction errors of a batch come to.
 pub struct Curiosity {

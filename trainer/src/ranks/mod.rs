@@ -73,19 +73,22 @@ pub fn alone() -> Arc<dyn Link> {
 /// # Errors
 /// If there are others, and this program was built without the feature `mpi`.
 pub fn launched() -> Result<Arc<dyn Link>, RankError> {
-    // Set by the launchers of OpenMPI, of MPICH and its kin, and by Slurm's with PMIx.
-    const LAUNCHERS: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
-    let Some(name) = LAUNCHERS.into_iter().find(|name| std::env::var_os(name).is_some()) else {
-        return Ok(alone());
-    };
+    // How many processes the launchers of OpenMPI, of MPICH and its kin, and of Slurm have started.
+    const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    let size = |name: &str| std::env::var(name).ok()?.parse::<usize>().ok();
+    let many =
+        SIZES.into_iter().find_map(|name| size(name).filter(|&size| size > 1).map(|size| (name, size)));
     #[cfg(feature = "mpi")]
-    return mpi::join(name);
-    #[cfg(not(feature = "mpi"))]
-    if std::env::var(name).is_ok_and(|size| size == "1") {
-        Ok(alone())
-    } else {
-        Err(RankError::NotBuilt { name })
+    {
+        // Tells a rank and no size.
+        let others = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"].into_iter();
+        match others.into_iter().find(|name| std::env::var_os(name).is_some()) {
+            Some(name) => mpi::join(name, many),
+            None => Ok(alone()),
+        }
     }
+    #[cfg(not(feature = "mpi"))]
+    many.map_or_else(|| Ok(alone()), |(name, _)| Err(RankError::NotBuilt { name }))
 }
 
 /// The ranks of one run, each with its share of the shards.

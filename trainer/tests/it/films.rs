@@ -96,7 +96,7 @@ fn every_environment_can_be_looked_at() {
         for (k, moment) in moments.iter().enumerate() {
             let svg = shown.still(k, 300.0).expect("a picture");
             assert_eq!(size(&svg), size(&first));
-            assert!(svg.contains(&format!("step {k}  return {:.2}<", single(&moment["total"]))), "{svg}");
+            assert!(svg.contains(&format!("step {k} · return {:.2}<", single(&moment["total"]))), "{svg}");
             let lines = moment["text"].as_str().map_or(0, |text| text.lines().count());
             let units = moment["units"].as_array().map_or(&[][..], Vec::as_slice);
             let standing = units.iter().filter(|unit| unit["in_play"] == true).count();

@@ -26,10 +26,16 @@ pub(super) fn shared(transport: Transport, bytes: usize) -> Result<Option<File>,
     }
 }
 
-/// Where another process of the same user opens this file, for as long as this one holds it.
-pub(super) fn path(memory: &File) -> String {
+/// Where another process of the same user opens this file, for as long as this one holds it, and the number
+/// by which it knows that it is this one: elsewhere the place may be of another process.
+///
+/// # Errors
+/// If the system does not tell.
+pub(super) fn place(memory: &File) -> std::io::Result<(String, u64)> {
     use std::os::fd::AsRawFd;
-    format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd())
+    use std::os::unix::fs::MetadataExt;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
+    Ok((path, memory.metadata()?.ino()))
 }
 
 #[cfg(target_os = "linux")]

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
 use super::config::{PythonConfig, Transport, seconds};
-use super::memory::{path, shared};
+use super::memory::{place, shared};
 use super::pipe::{Fault, Pipe};
 use super::wire::{self, Header, Kind};
 use super::words::Words;
@@ -209,12 +209,16 @@ impl Process {
         transport: Transport,
         until: Instant,
     ) -> Result<Option<File>, Trouble> {
-        let place = |path: Option<String>| serde_json::json!({ "path": path }).to_string();
-        let shared = place(memory.as_ref().map(path));
+        let asked = |place: Option<(String, u64)>| {
+            let (path, inode) = place.unzip();
+            serde_json::json!({ "path": path, "inode": inode }).to_string()
+        };
+        let found = memory.as_ref().map(place).transpose();
+        let shared = asked(found.map_err(|error| Fault::Garbage(error.to_string()))?);
         match self.ask(Kind::Map, shared.as_bytes(), Kind::Done, until) {
             Err(Trouble::Complaint(complaint)) if memory.is_some() && transport == Transport::Auto => {
                 tracing::warn!(complaint.message, "frames travel through the pipe");
-                self.ask(Kind::Map, place(None).as_bytes(), Kind::Done, until).map(|_| None)
+                self.ask(Kind::Map, asked(None).as_bytes(), Kind::Done, until).map(|_| None)
             }
             answer => answer.map(|_| memory),
         }

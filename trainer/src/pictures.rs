@@ -1,8 +1,8 @@
-//! From SVG to pixels, and from pixels to files.
+//! Drawings as pixels: PNG of charts, GIF of episodes.
 
 use anyhow::Context as _;
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::fontdb::{Database, Family, Query};
+use resvg::usvg::fontdb::{Database, FaceInfo, Family, Query};
 use resvg::usvg::{Options, Tree};
 
 use crate::film::Film;
@@ -22,9 +22,13 @@ impl Painter {
         fonts.load_system_fonts();
         // The usual ones may be missing: then any, of fixed width where there is one.
         let family = |fonts: &Database, fixed: bool| {
-            let face =
-                fonts.faces().find(|face| face.monospaced == fixed).or_else(|| fonts.faces().next())?;
-            Some(face.families.first()?.0.clone())
+            let wanted = if fixed { "Mono" } else { "Sans" };
+            let name = |face: &FaceInfo| face.families.first().map(|(name, _)| name.clone());
+            let fit = |face: &&FaceInfo| {
+                face.monospaced == fixed && name(face).is_some_and(|name| name.contains(wanted))
+            };
+            let any = || fonts.faces().find(|face| face.monospaced == fixed).or_else(|| fonts.faces().next());
+            name(fonts.faces().find(fit).or_else(any)?)
         };
         let none = "this system has no fonts to write with; install some, for example fonts-dejavu-core";
         for (generic, fixed) in [(Family::SansSerif, false), (Family::Monospace, true)] {
