@@ -72,12 +72,15 @@ pub fn gif(film: &Film) -> anyhow::Result<Vec<u8>> {
         let still = film.still(index, SIDE).context("a film without moments")?;
         painter.paint(&still, 1.0)
     };
-    let first = paint(0)?;
-    let (width, height) = (first.width() as u16, first.height() as u16);
+    let mut pixels = paint(0)?;
+    let (width, height) = (pixels.width() as u16, pixels.height() as u16);
     let mut encoder = gif::Encoder::new(Vec::new(), width, height, &[])?;
     encoder.set_repeat(gif::Repeat::Infinite)?;
     for index in 0..film.moments() {
-        let mut frame = gif::Frame::from_rgba_speed(width, height, paint(index)?.data_mut(), 10);
+        if index > 0 {
+            pixels = paint(index)?;
+        }
+        let mut frame = gif::Frame::from_rgba_speed(width, height, pixels.data_mut(), 10);
         frame.delay = STAY[usize::from(index + 1 == film.moments())];
         encoder.write_frame(&frame)?;
     }

@@ -81,8 +81,8 @@ pub fn launched() -> Result<Arc<dyn Link>, RankError> {
     #[cfg(feature = "mpi")]
     {
         // Tells a rank and no size.
-        let others = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"].into_iter();
-        match others.into_iter().find(|name| std::env::var_os(name).is_some()) {
+        let launchers = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"];
+        match launchers.into_iter().find(|name| std::env::var_os(name).is_some()) {
             Some(name) => mpi::join(name, many),
             None => Ok(alone()),
         }
