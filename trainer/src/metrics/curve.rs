@@ -118,6 +118,12 @@ const RIGHT: f64 = 690.0;
 const TOP: f64 = 76.0;
 const BOTTOM: f64 = 380.0;
 
+/// Height of a row of the legend, and where the first one stands.
+const ROW: f64 = 18.0;
+const LEGEND: f64 = 52.0;
+/// No font is at hand to measure with; these are wide for the texts of 13 and of 16 pixels, which is bold.
+const WIDE: [f64; 2] = [7.5, 9.2];
+
 /// Okabe and Ito's colours, which most colour-blind people tell apart.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
@@ -140,19 +146,26 @@ impl Chart {
         let x = |value: f64| LEFT + (RIGHT - LEFT) * (value - x_min) / (x_max - x_min);
         let y = |value: f64| BOTTOM - (BOTTOM - TOP) * (value - y_min) / (y_max - y_min);
 
+        let places = self.legend();
+        // Of a legend that takes more than one row, the plot stands lower.
+        let lower = places.last().map_or(0.0, |(_, _, row)| ROW * *row as f64);
+        let height = HEIGHT + lower;
         let mut svg = String::new();
         let mut put = |line: &str| {
             svg.push_str(line);
             svg.push('\n');
         };
         put(&format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" \
-             viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"13\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+             viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\" \
              fill=\"#333333\" role=\"img\">"
         ));
         put(&format!("<title>{}</title>", escaped(&self.title)));
-        put(&format!("<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>"));
-        put(&text(LEFT, 26.0, "font-size=\"16\" font-weight=\"bold\"", &self.title));
+        put(&format!("<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>"));
+        put(&text(LEFT, 26.0, "font-size=\"16\" font-weight=\"bold\"", &cut(&self.title, LEFT, WIDE[1])));
+        if lower > 0.0 {
+            put(&format!("<g transform=\"translate(0 {lower})\">"));
+        }
 
         for tick in x_ticks.iter().filter(|tick| **tick <= x_max) {
             put(&line((x(*tick), TOP), (x(*tick), BOTTOM), "stroke=\"#eeeeee\""));
@@ -180,8 +193,7 @@ impl Chart {
             put(&text(RIGHT + 6.0, above, "fill=\"#666666\"", &reference.label));
         }
 
-        let mut legend = LEFT;
-        for (index, series) in self.series.iter().enumerate() {
+        for (index, (series, (label, legend, row))) in self.series.iter().zip(&places).enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let dash = DASHES[index % DASHES.len()];
             let place = |value: fn(&Point) -> f64| {
@@ -203,17 +215,35 @@ impl Chart {
                 let (x, y) = (x(only.t_env), y(only.mean));
                 put(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>"));
             }
-            put(&line((legend, 52.0), (legend + 24.0, 52.0), &style));
-            put(&text(legend + 30.0, 56.5, "", &series.label));
-            // No font is at hand to measure with; 7.5 is wide for 13 px.
-            legend += 52.0 + 7.5 * series.label.chars().count() as f64;
+            let level = LEGEND + ROW * *row as f64 - lower;
+            put(&line((*legend, level), (legend + 24.0, level), &style));
+            put(&text(legend + 30.0, level + 4.5, "", label));
         }
         if points().next().is_none() {
             let (x, y) = (f64::midpoint(LEFT, RIGHT), f64::midpoint(TOP, BOTTOM));
             put(&text(x, y, "text-anchor=\"middle\" fill=\"#888888\"", "no measurements yet"));
         }
+        if lower > 0.0 {
+            put("</g>");
+        }
         put("</svg>");
         svg
+    }
+
+    /// What the legend says of each line, where that begins, and in which row.
+    fn legend(&self) -> Vec<(String, f64, usize)> {
+        let (mut at, mut row) = (LEFT, 0);
+        let mut places = Vec::new();
+        for series in &self.series {
+            let label = cut(&series.label, LEFT + 30.0, WIDE[0]);
+            let width = 30.0 + WIDE[0] * label.chars().count() as f64;
+            if at > LEFT && at + width > WIDTH {
+                (at, row) = (LEFT, row + 1);
+            }
+            places.push((label, at, row));
+            at += width + 22.0;
+        }
+        places
     }
 
     /// Writes the picture to `path`.
@@ -223,6 +253,15 @@ impl Chart {
     pub fn write(&self, path: &Path) -> Result<(), MetricsError> {
         fs::write(path, self.to_svg()).map_err(failed("write", path))
     }
+}
+
+/// As much of a text as there is room for from `left` on, where a character takes `wide`.
+fn cut(content: &str, left: f64, wide: f64) -> String {
+    let room = ((WIDTH - left) / wide) as usize;
+    if content.chars().count() <= room {
+        return content.to_owned();
+    }
+    content.chars().take(room - 1).chain(['…']).collect()
 }
 
 fn line(from: (f64, f64), to: (f64, f64), style: &str) -> String {
@@ -309,6 +348,23 @@ mod tests {
                 Series::from_runs("teacher", "return", &runs[1..]),
             ],
             references: vec![Reference { label: "best".to_owned(), value: 8.0 }],
+        }
+    }
+
+    #[test]
+    fn what_is_long_stays_within_the_picture() {
+        let names = ["a".repeat(60), "b".repeat(50), "c".repeat(200), "d".to_owned()];
+        let series: Vec<_> = names.iter().map(|name| Series::from_runs(name, "return", &[])).collect();
+        let svg = Chart { title: "t".repeat(120), series, ..small() }.to_svg();
+        check_balance(&svg);
+        assert!(svg.contains("height=\"494\" viewBox=\"0 0 800 494\""), "four rows: {svg}");
+        assert!(svg.contains("<g transform=\"translate(0 54)\">"));
+        let room = |left: f64, wide: f64| ((WIDTH - left) / wide) as usize;
+        assert!(svg.contains(&format!(">{}…<", "t".repeat(room(LEFT, WIDE[1]) - 1))));
+        assert!(svg.contains(&format!(">{}…<", "c".repeat(room(LEFT + 30.0, WIDE[0]) - 1))));
+        // Rows at 52, 70, 88 and 106, in what stands 54 lower.
+        for (name, level) in ["a", "b", "c", "d"].into_iter().zip(["2.5", "20.5", "38.5", "56.5"]) {
+            assert!(svg.contains(&format!("<text x=\"102.0\" y=\"{level}\">{name}")), "{name}: {svg}");
         }
     }
 
