@@ -9,9 +9,9 @@ use ddn_trainer::env::Env;
 use ddn_trainer::seed::number;
 use serde::Serialize;
 
+use crate::earn::{Earned, episode};
 use crate::error::ExportError;
-use crate::record::TeamStep;
-use crate::verify::Engine;
+use crate::verify::{Answer, Engine};
 
 /// How alike two engines are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,19 +26,6 @@ pub struct Agreement {
     pub first: Earned,
     /// What the second engine earned, from the same seeds.
     pub second: Earned,
-}
-
-/// Returns of some episodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Earned {
-    /// Episodes played.
-    pub episodes: usize,
-    /// Mean return.
-    pub mean: f64,
-    /// Half width of the 95 % interval of the mean (normal approximation).
-    pub interval: f64,
-    /// Share of episodes won, where the environment knows winning.
-    pub won: Option<f64>,
 }
 
 impl Agreement {
@@ -59,6 +46,20 @@ impl Agreement {
         }
         let (share, wanted) = (100.0 * self.share(), 100.0 * wanted);
         Err(ExportError::Disagreement { share, steps: self.steps, wanted })
+    }
+
+    /// Counts what both said of one step of the team; `available` is `[N, A]`.
+    fn compare(&mut self, available: &[bool], one: &Answer, other: &Answer) {
+        let n_actions = available.len() / one.action.len().max(1);
+        for (agent, available) in available.chunks_exact(n_actions.max(1)).enumerate() {
+            if available.iter().filter(|free| **free).count() >= 2 {
+                self.steps += 1;
+                self.equal += usize::from(one.action[agent] == other.action[agent]);
+            }
+        }
+        for (a, b) in one.q.iter().zip(&other.q) {
+            self.largest_difference = self.largest_difference.max((a - b).abs());
+        }
     }
 }
 
@@ -81,73 +82,19 @@ pub fn agree(
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     while ours.len() < episodes || agreement.steps < steps {
         let seed = number(seed, &format!("agree/{}", ours.len()));
-        ours.push(episode(env, seed, first, Some((&mut *second, &mut agreement)))?);
+        second.begin();
+        let played = episode(env, seed, first, |seen, answer| {
+            let other = second.step(seen)?;
+            agreement.compare(seen.available, answer, &other);
+            Ok(())
+        });
+        ours.push(played?);
         if theirs.len() < episodes {
-            theirs.push(episode(env, seed, second, None)?);
+            theirs.push(episode(env, seed, second, |_, _| Ok(()))?);
         }
     }
     ours.truncate(episodes.max(1));
-    agreement.first = earned(&ours);
-    agreement.second = earned(&theirs);
+    agreement.first = Earned::of(&ours);
+    agreement.second = Earned::of(&theirs);
     Ok(agreement)
-}
-
-/// Return and victory of one episode that `player` plays.
-fn episode(
-    env: &mut dyn Env,
-    seed: u64,
-    player: &mut dyn Engine,
-    mut watcher: Option<(&mut dyn Engine, &mut Agreement)>,
-) -> Result<(f64, Option<bool>), ExportError> {
-    let failed = |e: ddn_trainer::error::EnvError| ExportError::Engine {
-        engine: "environment",
-        during: "playing",
-        reason: e.to_string(),
-    };
-    let spec = env.spec().clone();
-    let mut frame = spec.frame();
-    env.reset(seed, &mut frame).map_err(failed)?;
-    player.begin();
-    if let Some((watcher, _)) = &mut watcher {
-        watcher.begin();
-    }
-    let mut last_action = vec![None; spec.n_agents];
-    let mut total = 0.0;
-    loop {
-        let seen = TeamStep { obs: &frame.obs, last_action: &last_action, available: &frame.available };
-        let answer = player.step(&seen)?;
-        if let Some((watcher, agreement)) = &mut watcher {
-            let other = watcher.step(&seen)?;
-            for (agent, available) in frame.available.chunks_exact(spec.n_actions()).enumerate() {
-                if available.iter().filter(|free| **free).count() >= 2 {
-                    agreement.steps += 1;
-                    agreement.equal += usize::from(answer.action[agent] == other.action[agent]);
-                }
-            }
-            for (a, b) in answer.q.iter().zip(&other.q) {
-                agreement.largest_difference = agreement.largest_difference.max((a - b).abs());
-            }
-        }
-        let step = env.step(&answer.action, &mut frame).map_err(failed)?;
-        total += f64::from(step.reward);
-        if step.end.is_some() {
-            return Ok((total, step.won));
-        }
-        last_action = answer.action.into_iter().map(Some).collect();
-    }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn earned(played: &[(f64, Option<bool>)]) -> Earned {
-    let count = played.len().max(1) as f64;
-    let mean = played.iter().map(|(total, _)| total).sum::<f64>() / count;
-    let square = played.iter().map(|(total, _)| (total - mean).powi(2)).sum::<f64>();
-    let known: Vec<bool> = played.iter().filter_map(|(_, won)| *won).collect();
-    let won = known.iter().filter(|won| **won).count() as f64 / known.len().max(1) as f64;
-    Earned {
-        episodes: played.len(),
-        mean,
-        interval: 1.96 * (square / (count - 1.0).max(1.0) / count).sqrt(),
-        won: (!known.is_empty()).then_some(won),
-    }
 }

@@ -115,6 +115,18 @@ pub enum ExportError {
         /// What was asked for, per cent.
         wanted: f64,
     },
+    /// A policy that was trained for other agents than those of an environment.
+    #[error(
+        "the policy is not for this environment; {what}: `{file}` in the file, `{env}` in the environment"
+    )]
+    OtherEnvironment {
+        /// What differs.
+        what: &'static str,
+        /// As the file has it.
+        file: String,
+        /// As the environment has it.
+        env: String,
+    },
     /// A name on the command line that no registry knows.
     #[error("unknown {what} `{name}`; known: {known}")]
     Unknown {
@@ -148,6 +160,7 @@ impl ExportError {
             Self::Unfinished { .. }
             | Self::OnnxRuntimeMissing { .. }
             | Self::Unsupported { .. }
+            | Self::OtherEnvironment { .. }
             | Self::Unknown { .. }
             | Self::Usage(_) => 2,
             Self::Io { .. } => 5,

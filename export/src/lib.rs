@@ -41,6 +41,7 @@
 
 pub mod agree;
 pub mod archive;
+pub mod earn;
 pub mod error;
 pub mod exporter;
 pub mod fold;
@@ -59,6 +60,7 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod safetensors;
+pub mod shipped;
 pub mod source;
 pub mod spec;
 pub mod verify;

@@ -6,6 +6,9 @@ use crate::error::{LearnError, TrainError};
 use crate::learner::scheme::Scheme;
 use crate::rollout::{Plan, Played, Player, play};
 
+/// The purpose of the episodes that a finished run is tested on.
+pub const FINAL: &str = "final";
+
 /// What a test came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {

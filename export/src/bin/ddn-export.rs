@@ -8,14 +8,18 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use ddn_export::agree::Agreement;
+use ddn_export::earn::{Earned, earn};
 use ddn_export::error::ExportError;
 use ddn_export::inspect;
 use ddn_export::job::{self, Job, Quantize};
 use ddn_export::publish::{Output, publish};
 use ddn_export::report::{board, sizes, table};
 use ddn_export::safetensors::{EPISODES, INT8, INT8_EPISODES};
+use ddn_export::shipped;
 use ddn_export::source::Source;
 use ddn_export::verify::{self, refuse};
+use ddn_trainer::config::ExperimentConfig;
+use ddn_trainer::train::build_envs;
 
 /// Freezes the local policy network of a trained team and writes it for other programs.
 ///
@@ -37,8 +41,31 @@ enum Command {
         /// A model file or an ONNX file.
         file: PathBuf,
     },
+    /// Play an exported file in the environment of an experiment, and print what it earns.
+    Eval(Eval),
     /// Export in floats and in integers, and write what either costs on a device: `report.json`, `report.txt`.
     Report(Report),
+}
+
+#[derive(Args)]
+struct Eval {
+    /// A model file, in floats or in integers.
+    #[arg(value_name = "POLICY.safetensors")]
+    policy: PathBuf,
+    /// The experiment that it was trained by: `config.toml` of the run.
+    config: PathBuf,
+    /// Episodes to play; the first ones of the run's final test [default: `eval.final_episodes` of the experiment].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    episodes: Option<u32>,
+    /// Other episodes than those of the run [default: `seed` of the experiment].
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+    /// Changes one key of the experiment.
+    #[arg(long, value_name = "A.B=C")]
+    set: Vec<String>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -113,6 +140,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Some(Command::Inspect { file }) => print_file(&file),
+        Some(Command::Eval(args)) => eval(&args),
         Some(Command::Report(args)) => report(&args),
         None => export(&cli.export),
     };
@@ -177,6 +205,30 @@ fn export(args: &Export) -> Result<()> {
     Ok(())
 }
 
+fn eval(args: &Eval) -> Result<()> {
+    let name = || args.policy.display().to_string();
+    let file = std::fs::read(&args.policy).with_context(name)?;
+    let config = ExperimentConfig::load(&args.config, &args.set)
+        .map_err(|error| ExportError::Usage(error.to_string()))?;
+    let mut env = build_envs(&config, 1)?.pop().context("no environment was built")?;
+    let mut policy = shipped::open(file, env.spec()).with_context(name)?;
+    let episodes = args.episodes.map_or(Ok(config.eval.final_episodes), usize::try_from)?;
+    let earned = earn(&mut *env, &mut policy, (args.seed.unwrap_or(config.seed), episodes))?;
+    let mut out = std::io::stdout();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&earned)?)?;
+    } else {
+        writeln!(out, "{}", described(&earned))?;
+    }
+    Ok(())
+}
+
+fn described(earned: &Earned) -> String {
+    let won = earned.won.map_or(String::new(), |won| format!(", won {:.1} %", 100.0 * won));
+    let Earned { mean, interval, episodes, .. } = earned;
+    format!("return {mean:.3} +- {interval:.3} over {episodes} episodes{won}")
+}
+
 fn report(args: &Report) -> Result<()> {
     let job = Job {
         formats: vec!["safetensors".into()],
@@ -237,9 +289,7 @@ fn print_agreement(out: &mut impl std::io::Write, agreement: &Agreement) -> Resu
          {largest_difference:.3e}"
     )?;
     for (name, earned) in [("f32", first), ("int8", second)] {
-        let won = earned.won.map_or(String::new(), |won| format!(", won {:.1} %", 100.0 * won));
-        let (mean, interval, episodes) = (earned.mean, earned.interval, earned.episodes);
-        writeln!(out, "{name:<5} return {mean:.3} +- {interval:.3} over {episodes} episodes{won}")?;
+        writeln!(out, "{name:<5} {}", described(earned))?;
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ddn_trainer::checkpoint::Checkpoint;
 use ddn_trainer::config::ExperimentConfig;
+use ddn_trainer::eval;
 use ddn_trainer::train::Run;
 
 const SCHEMES: [&str; 2] = [
@@ -68,6 +70,57 @@ fn a_run_is_verified_and_exported() {
             assert_eq!(code(&shown), Some(0));
             assert!(String::from_utf8_lossy(&shown.stdout).contains("ddn.environment  predator-prey"));
         }
+    }
+}
+
+#[test]
+fn an_exported_file_earns_what_the_trained_network_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    begin(dir.path(), SCHEMES[0]);
+    let [run, policy, config, rounded] =
+        ["", "export/policy.safetensors", "config.toml", "export/policy_int8.safetensors"]
+            .map(|name| dir.path().join(name).to_str().expect("a name").to_owned());
+    let done = ddn_export(&[&run, "--quantize", "int8", "--agreement-steps", "100", "--min-agreement", "0"]);
+    assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+
+    let checkpoint = Checkpoint::open(dir.path()).expect("opens");
+    let scheme = checkpoint.scheme_built().expect("builds");
+    let mut envs = checkpoint.envs(3).expect("builds");
+    for (seed, episodes, options) in
+        [(1, 30, &["--episodes", "30"][..]), (7, 200, &["--seed", "7"]), (9, 200, &["--set", "seed=9"])]
+    {
+        let score = eval::greedy(&*scheme, "lpn", &mut envs, (seed, "final", episodes)).expect("plays");
+        let done = ddn_export(&[&["eval", &policy, &config, "--json"], options].concat());
+        assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+        let earned: serde_json::Value = serde_json::from_slice(&done.stdout).expect("is JSON");
+        let [mean, interval] = ["mean", "interval"].map(|key| earned[key].as_f64().expect("a number"));
+        assert_eq!(earned["episodes"], episodes);
+        assert!((mean - score.mean).abs() < 1e-4, "{mean} {}", score.mean);
+        assert!((interval - score.interval).abs() < 1e-4, "{interval} {}", score.interval);
+        assert!(interval > 0.0);
+    }
+    let done = ddn_export(&["eval", &rounded, &config, "--episodes", "2"]);
+    assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+    assert!(String::from_utf8_lossy(&done.stdout).ends_with(" over 2 episodes\n"));
+
+    let onnx = policy.replace("safetensors", "onnx");
+    for (args, want, reason) in [
+        (&[&policy, &config, "--set", "env.predators=4"][..], 2, "number of agents: `3` in the file, `4` in"),
+        (&[&policy, &config, "--set", "env.sight=1"], 2, "observation: `window 5x5"),
+        (
+            &[&policy, &config, "--set", "env.kind=\"repeat\""],
+            2,
+            "environment: `predator-prey` in the file, `repeat`",
+        ),
+        (&[&policy, &config, "--episodes", "0"], 2, "0 is not in 1.."),
+        (&[&onnx, &config], 6, "policy.onnx"),
+        (&[&policy, &policy], 2, "policy.safetensors"),
+        (&["/nonexistent/file", &config], 5, "/nonexistent/file"),
+        (&[&policy, "/nonexistent/file"], 2, "/nonexistent/file"),
+    ] {
+        let done = ddn_export(&[&["eval"], args].concat());
+        assert_eq!(code(&done), Some(want), "{args:?}: {}", stderr(&done));
+        assert!(stderr(&done).contains(reason), "{args:?}: {}", stderr(&done));
     }
 }
 

@@ -86,7 +86,7 @@ impl Summary {
         let main = &runs[0];
         let config = main.config();
         let mut envs = build_envs(config, config.rollout.envs)?;
-        let which = (config.seed, "final", config.eval.final_episodes);
+        let which = (config.seed, eval::FINAL, config.eval.final_episodes);
         let mut rows = Vec::new();
         let plain =
             if main.extra().is_some() { "plain agent, t_max steps" } else { "plain agent, same steps" };
