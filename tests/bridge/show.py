@@ -8,8 +8,9 @@ import kills
 import overhead
 import packages
 import ship
+import zoo
 
-PARTS = {part.__name__: part for part in (packages, failures, kills, bits, ship, overhead)}
+PARTS = {part.__name__: part for part in (packages, failures, kills, bits, ship, zoo, overhead)}
 
 arguments = argparse.ArgumentParser(description=__doc__)
 arguments.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all without")
