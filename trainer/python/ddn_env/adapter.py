@@ -76,6 +76,8 @@ class Options:
     """"team": the environment must give one number; "sum" or "mean": over the agents' rewards."""
     discretise: int = 0
     """Points per axis for continuous actions; 0 refuses them."""
+    fresh: bool = False
+    """Whether each episode begins in an environment of its own."""
 
 
 class Adapter:

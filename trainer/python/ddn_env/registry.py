@@ -1,6 +1,7 @@
 """From `env = "ADAPTER:NAME"` to an open environment. A new adapter is one file and one line here."""
 
 from .adapter import Adapter, ConfigError, Options
+from .fresh import FreshAdapter
 from .from_class import ClassAdapter
 from .from_gym import GymAdapter
 from .from_pettingzoo import PettingZooAdapter
@@ -33,4 +34,6 @@ def open_env(options: Options, index: int) -> Adapter:
         raise ConfigError("episode_limit", "must not be below 0")
     if options.discretise < 0:
         raise ConfigError("discretise", "must not be below 0")
+    if options.fresh:
+        return FreshAdapter(lambda: ADAPTERS[kind](name, options, index))
     return ADAPTERS[kind](name, options, index)

@@ -65,6 +65,8 @@ pub struct PythonConfig {
     pub reward: RewardFrom,
     /// Points on each axis of a continuous action; 0 refuses environments that have one.
     pub discretise: usize,
+    /// Each episode begins in an environment that was made for it.
+    pub fresh: bool,
     /// Environments in one process; the bits do not depend on it.
     pub envs_per_worker: usize,
     /// How frames travel; the bits do not depend on it.
@@ -95,6 +97,7 @@ impl Default for PythonConfig {
             state: StateFrom::Env,
             reward: RewardFrom::Team,
             discretise: 0,
+            fresh: false,
             envs_per_worker: 4,
             transport: Transport::Auto,
             start_timeout: 120.0,
@@ -161,6 +164,7 @@ impl PythonConfig {
                 "state": self.state,
                 "reward": self.reward,
                 "discretise": self.discretise,
+                "fresh": self.fresh,
             },
         });
         serde_json::to_vec(&asked).map_err(|error| bad("args", format!("cannot be passed on: {error}")))
