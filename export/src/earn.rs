@@ -1,7 +1,6 @@
 //! What a policy earns in an environment, whatever engine runs it.
 
 use ddn_trainer::env::Env;
-use ddn_trainer::error::EnvError;
 use ddn_trainer::eval::FINAL;
 use ddn_trainer::seed::number;
 use serde::Serialize;
@@ -66,10 +65,8 @@ pub(crate) fn episode(
     player: &mut dyn Engine,
     mut watch: impl FnMut(&TeamStep<'_>, &Answer) -> Result<(), ExportError>,
 ) -> Result<Played, ExportError> {
-    let failed =
-        |e: EnvError| ExportError::Engine { engine: "environment", during: "playing", reason: e.to_string() };
     let mut frame = env.spec().frame();
-    env.reset(seed, &mut frame).map_err(failed)?;
+    env.reset(seed, &mut frame)?;
     player.begin();
     let mut last_action = vec![None; env.spec().n_agents];
     let mut total = 0.0;
@@ -77,7 +74,7 @@ pub(crate) fn episode(
         let seen = TeamStep { obs: &frame.obs, last_action: &last_action, available: &frame.available };
         let answer = player.step(&seen)?;
         watch(&seen, &answer)?;
-        let step = env.step(&answer.action, &mut frame).map_err(failed)?;
+        let step = env.step(&answer.action, &mut frame)?;
         total += f64::from(step.reward);
         if step.end.is_some() {
             return Ok((total, step.won));

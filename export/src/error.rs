@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ddn_trainer::error::{EnvError, LearnError, TrainError};
 use thiserror::Error;
 
 /// Errors of this crate. [`ExportError::exit_code`] sorts them for the command line.
@@ -117,7 +118,8 @@ pub enum ExportError {
     },
     /// A policy that was trained for other agents than those of an environment.
     #[error(
-        "the policy is not for this environment; {what}: `{file}` in the file, `{env}` in the environment"
+        "the policy is not for this environment; {what}: `{file}` in the file, `{env}` in the environment; give \
+         the config.toml of the run that it comes from"
     )]
     OtherEnvironment {
         /// What differs.
@@ -127,6 +129,9 @@ pub enum ExportError {
         /// As the environment has it.
         env: String,
     },
+    /// An environment cannot be made, or failed.
+    #[error(transparent)]
+    Env(#[from] EnvError),
     /// A name on the command line that no registry knows.
     #[error("unknown {what} `{name}`; known: {known}")]
     Unknown {
@@ -152,7 +157,7 @@ pub enum ExportError {
 
 impl ExportError {
     /// The exit code of a program that stops on this error: 1 a check failed, 2 usage,
-    /// 5 input or output, 6 corrupt input.
+    /// 3 an environment failed, 5 input or output, 6 corrupt input.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -161,8 +166,10 @@ impl ExportError {
             | Self::OnnxRuntimeMissing { .. }
             | Self::Unsupported { .. }
             | Self::OtherEnvironment { .. }
+            | Self::Env(EnvError::Config { .. })
             | Self::Unknown { .. }
             | Self::Usage(_) => 2,
+            Self::Env(_) => 3,
             Self::Io { .. } => 5,
             Self::Layer { .. }
             | Self::MissingTensor { .. }
@@ -170,6 +177,21 @@ impl ExportError {
             | Self::Spec { .. }
             | Self::Recording { .. }
             | Self::Corrupt { .. } => 6,
+        }
+    }
+
+    /// Why the trainer cannot make an environment.
+    #[must_use]
+    pub fn building(error: TrainError) -> Self {
+        Self::trainer("candle", "building")(error)
+    }
+
+    /// What the trainer could not do with the trained network, which is `engine` here.
+    pub(crate) fn trainer(engine: &'static str, during: &'static str) -> impl FnOnce(TrainError) -> Self {
+        move |error| match error {
+            TrainError::Env(error) | TrainError::Learn(LearnError::Env(error)) => Self::Env(error),
+            TrainError::Config(error) => Self::Usage(error.to_string()),
+            other => Self::Engine { engine, during, reason: other.to_string() },
         }
     }
 

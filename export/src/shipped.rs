@@ -11,8 +11,13 @@ use crate::verify::Runtime;
 ///
 /// # Errors
 /// [`ExportError::OtherEnvironment`] names what differs between the contract in the file and the environment;
-/// [`ExportError::Corrupt`] or [`ExportError::Engine`] where the file cannot be used at all.
+/// [`ExportError::Corrupt`] where the file cannot be used at all.
 pub fn open(file: Vec<u8>, env: &EnvSpec) -> Result<Runtime, ExportError> {
+    // As every safetensors file does after the length of its header.
+    if file.get(8) != Some(&b'{') {
+        let reason = "is none: give a `policy.safetensors`, or `policy_int8.safetensors`".into();
+        return Err(ExportError::Corrupt { what: "model file".into(), reason });
+    }
     let (metadata, _) = archive::decode(&file)?;
     let entry = |key: &str| {
         let reason =
@@ -42,6 +47,7 @@ pub fn open(file: Vec<u8>, env: &EnvSpec) -> Result<Runtime, ExportError> {
         }
     }
     Runtime::load(&spec, file)
+        .map_err(|error| ExportError::Corrupt { what: "model file".into(), reason: error.to_string() })
 }
 
 /// The kind of one part, spelt `name:width`.

@@ -102,10 +102,8 @@ impl Trained for Source {
     }
 
     fn record(&self, episodes: usize) -> Result<Vec<Recording>, ExportError> {
-        let recorded = eval::record(&self.checkpoint, episodes, SEED).map_err(|e| {
-            let (engine, during) = (REFERENCE, "recording");
-            ExportError::Engine { engine, during, reason: e.to_string() }
-        })?;
+        let recorded = eval::record(&self.checkpoint, episodes, SEED)
+            .map_err(ExportError::trainer(REFERENCE, "recording"))?;
         let episodes = recorded.into_iter().map(|r| Recording {
             n_steps: r.n_steps,
             obs: r.obs,
@@ -118,11 +116,7 @@ impl Trained for Source {
     }
 
     fn env(&self) -> Result<Box<dyn Env>, ExportError> {
-        let failed = |reason: String| {
-            let (engine, during) = ("environment", "building");
-            ExportError::Engine { engine, during, reason }
-        };
-        let mut envs = self.checkpoint.envs(1).map_err(|e| failed(e.to_string()))?;
-        envs.pop().ok_or_else(|| failed("none was built".into()))
+        let mut envs = self.checkpoint.envs(1).map_err(ExportError::building)?;
+        envs.pop().ok_or_else(|| ExportError::Usage("no environment was built".into()))
     }
 }

@@ -23,8 +23,8 @@ use ddn_trainer::train::build_envs;
 
 /// Freezes the local policy network of a trained team and writes it for other programs.
 ///
-/// Exit codes: 0 done, 1 an engine disagrees (nothing is written), 2 usage, 5 input or output,
-/// 6 corrupt input.
+/// Exit codes: 0 done, 1 an engine disagrees (nothing is written), 2 usage, 3 an environment failed,
+/// 5 input or output, 6 corrupt input.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Cli {
@@ -52,7 +52,7 @@ struct Eval {
     /// A model file, in floats or in integers.
     #[arg(value_name = "POLICY.safetensors")]
     policy: PathBuf,
-    /// The experiment that it was trained by: `config.toml` of the run.
+    /// The experiment that it was trained by: the run's folder, or its `config.toml`.
     config: PathBuf,
     /// Episodes to play; the first ones of the run's final test [default: `eval.final_episodes` of the experiment].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -208,9 +208,11 @@ fn export(args: &Export) -> Result<()> {
 fn eval(args: &Eval) -> Result<()> {
     let name = || args.policy.display().to_string();
     let file = std::fs::read(&args.policy).with_context(name)?;
-    let config = ExperimentConfig::load(&args.config, &args.set)
+    let experiment = if args.config.is_dir() { args.config.join("config.toml") } else { args.config.clone() };
+    let config = ExperimentConfig::load(&experiment, &args.set)
         .map_err(|error| ExportError::Usage(error.to_string()))?;
-    let mut env = build_envs(&config, 1)?.pop().context("no environment was built")?;
+    let mut env =
+        build_envs(&config, 1).map_err(ExportError::building)?.pop().context("no environment was built")?;
     let mut policy = shipped::open(file, env.spec()).with_context(name)?;
     let episodes = args.episodes.map_or(Ok(config.eval.final_episodes), usize::try_from)?;
     let earned = earn(&mut *env, &mut policy, (args.seed.unwrap_or(config.seed), episodes))?;

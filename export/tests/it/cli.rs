@@ -104,6 +104,14 @@ fn an_exported_file_earns_what_the_trained_network_does() {
     assert!(String::from_utf8_lossy(&done.stdout).ends_with(" over 2 episodes\n"));
 
     let onnx = policy.replace("safetensors", "onnx");
+    let flipped = dir.path().join("flipped").to_str().expect("a name").to_owned();
+    let mut bytes = fs::read(&policy).expect("reads");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&flipped, bytes).expect("writes");
+    // A folder stands for the config in it.
+    let [one, other] = [&config, &run].map(|config| ddn_export(&["eval", &policy, config]).stdout);
+    assert_eq!(one, other);
     for (args, want, reason) in [
         (&[&policy, &config, "--set", "env.predators=4"][..], 2, "number of agents: `3` in the file, `4` in"),
         (&[&policy, &config, "--set", "env.sight=1"], 2, "observation: `window 5x5"),
@@ -113,7 +121,9 @@ fn an_exported_file_earns_what_the_trained_network_does() {
             "environment: `predator-prey` in the file, `repeat`",
         ),
         (&[&policy, &config, "--episodes", "0"], 2, "0 is not in 1.."),
-        (&[&onnx, &config], 6, "policy.onnx"),
+        (&[&policy, &config, "--set", "env.rows=99"], 2, "[env] rows: is 99"),
+        (&[&onnx, &config], 6, "policy.onnx: model file: is none"),
+        (&[&flipped, &config], 6, "CRC is"),
         (&[&policy, &policy], 2, "policy.safetensors"),
         (&["/nonexistent/file", &config], 5, "/nonexistent/file"),
         (&[&policy, "/nonexistent/file"], 2, "/nonexistent/file"),

@@ -1,5 +1,8 @@
 """An environment that is made anew for each episode, for those whose `reset` remembers the last one."""
 
+import sys
+import traceback
+from dataclasses import fields
 from typing import Callable, List
 
 from .adapter import Adapter, ContractError, Out, StepResult
@@ -16,12 +19,21 @@ class FreshAdapter(Adapter):
 
     def start(self, seed: int, out: Out) -> None:
         if self.used:
-            self.inner.close()
+            self._leave()
             self.inner = self.make()
-            if self.inner.spec != self.spec:
-                raise ContractError("another environment came when it was made anew (agents, actions, widths or limit differ)")
+            for part in fields(self.spec):
+                before, now = getattr(self.spec, part.name), getattr(self.inner.spec, part.name)
+                if before != now:
+                    raise ContractError(f"made anew, it has other {part.name}: {now} after {before}; env.fresh needs equals")
         self.used = True
         self.inner.start(seed, out)
+
+    def _leave(self) -> None:
+        """Closes what was played in; one that cannot be closed does not keep the next from beginning."""
+        try:
+            self.inner.close()
+        except Exception:  # noqa: BLE001: nothing of it is used any more
+            traceback.print_exc(file=sys.stderr)
 
     def advance(self, actions: List[int], out: Out) -> StepResult:
         return self.inner.advance(actions, out)

@@ -1,4 +1,6 @@
 import unittest
+from contextlib import redirect_stderr
+from io import StringIO
 
 import numpy as np
 
@@ -74,12 +76,20 @@ class FreshTest(unittest.TestCase):
         self.assertEqual(fresh.step([1], here), other.step([1], there))
         self.assertEqual(episode(fresh, 9), episode(other, 9))
 
+    def test_one_that_cannot_be_closed_is_left(self):
+        fresh = self.open(fresh=True)
+        first = episode(fresh, 5)
+        self.kind.close = lambda _: 1 / 0
+        with redirect_stderr(StringIO()) as said:
+            self.assertEqual(episode(fresh, 5), first)
+        self.assertIn("ZeroDivisionError", said.getvalue())
+
     def test_another_one_is_refused(self):
         self.kind.wider = True
         fresh = self.open(fresh=True)
         episode(fresh, 1)
         episode(fresh, 2)
-        with self.assertRaisesRegex(ContractError, "another environment came"):
+        with self.assertRaisesRegex(ContractError, "made anew, it has other obs_dim: 3 after 2"):
             episode(fresh, 3)
 
 
