@@ -17,7 +17,7 @@ use ddn_trainer::train::{build_envs, build_scheme};
 
 /// As in the program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ddn_trainer::memory::Lines = ddn_trainer::memory::Lines;
 
 fn config(scheme: &str, mixer: &str) -> ExperimentConfig {
     let text = format!(

@@ -8,6 +8,7 @@ pub mod error;
 pub mod eval;
 pub mod film;
 pub mod learner;
+pub mod memory;
 pub mod metrics;
 pub mod nn;
 pub mod phases;

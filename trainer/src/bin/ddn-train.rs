@@ -13,21 +13,8 @@ use ddn_trainer::error::{CheckpointError, LearnError, RankError, TrainError};
 use ddn_trainer::ranks::Link;
 use ddn_trainer::signal::Stop;
 
-/// Tensors of many megabytes come and go with every update: this allocator keeps their pages, once
-/// [`keep_pages`] has told it to.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Freed memory stays with the process instead of going back to the system after 10 ms, which would
-/// fill every page with zeros anew at each update: as much time as the learning itself.
-#[allow(unsafe_code)]
-fn keep_pages() {
-    /// `mi_option_purge_delay` in the header of the version that `Cargo.toml` pins.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: sets one number in a table of the allocator that is linked into this program; -1 is
-    // the documented value for "never".
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) };
-}
+static ALLOCATOR: ddn_trainer::memory::Lines = ddn_trainer::memory::Lines;
 
 /// Teach a team of agents to cooperate, so that each can act alone.
 #[derive(Parser)]
@@ -224,7 +211,7 @@ enum Command {
 
 #[allow(unsafe_code)]
 fn main() -> ExitCode {
-    keep_pages();
+    ddn_trainer::memory::keep_pages();
     // candle's own threads wait by spinning, which starves the kernels' threads: it gets none.
     if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
         // SAFETY: the first statement of the program; no other thread exists that could read.

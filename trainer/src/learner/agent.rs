@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, Weights, linear, recurrent, sparse_linear};
+use crate::nn::kernel::{Activation, Weights, Wire, linear, recurrent, sparse_linear};
 use crate::nn::params::{gru_params, linear_params};
 
 /// How many rows a span of frames has.
@@ -33,9 +33,9 @@ impl Span<'_> {
 #[derive(Clone, Debug)]
 pub struct Unroll {
     /// Output of the personalisation block `[B·T·N, D]`; `None` for an agent without one.
-    pub block: Option<Tensor>,
+    pub block: Option<Wire>,
     /// After the first layer's ReLU, `[B·T·N, H]`.
-    pub features: Tensor,
+    pub features: Wire,
     /// Recurrent features `[B, T, N, H]`.
     pub hidden: Tensor,
     /// Utilities Q_i(τ_i, ·) `[B, T, N, A]`.
@@ -45,7 +45,7 @@ pub struct Unroll {
 /// What the first layer reads: rows of numbers, or rows that are mostly zero.
 pub enum Input<'a> {
     /// `[R, I]`
-    Dense(&'a Tensor),
+    Dense(&'a Wire),
     /// `[R, I]`
     Sparse(&'a Sparse),
 }
@@ -82,7 +82,7 @@ impl Agent {
         let Span { episodes, frames, agents, lengths } = span;
         let (w, b) = &self.fc1;
         let features = match input {
-            Input::Dense(x) => linear(x, w, b, Activation::Relu)?,
+            Input::Dense(x) => linear(*x, w, b, Activation::Relu)?,
             Input::Sparse(x) => sparse_linear(x, w, b, Activation::Relu)?,
         };
         let weights = Weights {
@@ -91,6 +91,6 @@ impl Agent {
             output: (&self.fc2.0, &self.fc2.1),
         };
         let (hidden, q) = recurrent(&features, (episodes, frames, agents), weights, start, lengths)?;
-        Ok(Unroll { block: None, features, hidden, q })
+        Ok(Unroll { block: None, features, hidden: hidden.into(), q: q.into() })
     }
 }

@@ -130,7 +130,7 @@ impl Idm {
     /// Features of states `[R, S]`, `[R, F]`.
     fn features(net: &[(Tensor, Tensor); 2], state: &Sparse) -> Result<Tensor> {
         let hidden = sparse_linear(state, &net[0].0, &net[0].1, Activation::Relu)?;
-        linear(&hidden, &net[1].0, &net[1].1, Activation::None)
+        Ok(linear(&hidden, &net[1].0, &net[1].1, Activation::None)?.into())
     }
 
     /// One draw of μ per step `[B, T]`.

@@ -61,6 +61,6 @@ impl Informed {
         let both = Tensor::cat(&[&own.relu()?.reshape((span.rows(), ()))?, z], 1)?;
         let q = linear(&both, &self.fc2.0, &self.fc2.1, Activation::None)?;
         let q = q.reshape((episodes, frames, agents, ()))?;
-        Ok(Unroll { block: None, features, hidden, q })
+        Ok(Unroll { block: None, features, hidden: hidden.into(), q })
     }
 }

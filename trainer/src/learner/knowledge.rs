@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, BlockWeights, Source, block, linear, sparse_linear};
+use crate::nn::kernel::{Activation, BlockWeights, Source, ToWire, block, linear, sparse_linear};
 use crate::nn::params::linear_params;
 
 /// Slope of a head's leaky ReLU below zero.
@@ -59,10 +59,10 @@ impl Head {
         Ok(Self([layer(names[0])?, layer(names[1])?]))
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &impl ToWire) -> Result<Tensor> {
         let [(w1, b1), (w2, b2)] = &self.0;
-        let between = leaky_relu(&linear(x, w1, b1, Activation::None)?, SLOPE)?;
-        linear(&between, w2, b2, Activation::None)
+        let between = linear(x, w1, b1, Activation::None)?;
+        Ok(linear(&leaky_relu(&between, SLOPE)?, w2, b2, Activation::None)?.into())
     }
 }
 

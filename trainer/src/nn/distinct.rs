@@ -1,6 +1,6 @@
 //! Equal rows found once, so that work on them is done once.
 
-use super::kernel::{Real, fill_shards, shard};
+use super::kernel::{Real, make_shards, shard};
 use super::sparse::Sparse;
 
 /// The rows of a matrix that differ from all before them, and which row equals which of them.
@@ -91,8 +91,7 @@ impl Distinct {
     #[must_use]
     pub fn spread<T: Real>(&self, distinct: Vec<T>, width: usize) -> Vec<T> {
         let Some(found) = &self.found else { return distinct };
-        let mut all = vec![T::ZERO; self.rows * width];
-        fill_shards(&mut all, self.rows, width, |index, all| {
+        let (all, _) = make_shards(self.rows, width, |index, all: &mut [T]| {
             let kinds = &found.kind[shard(self.rows, index)];
             for (&kind, row) in kinds.iter().zip(all.chunks_exact_mut(width)) {
                 row.copy_from_slice(&distinct[kind as usize * width..][..width]);
@@ -106,8 +105,7 @@ impl Distinct {
     #[must_use]
     pub fn gather<T: Real>(&self, all: &[T], width: usize) -> Option<Vec<T>> {
         let Found { ends, members, .. } = self.found.as_ref()?;
-        let mut sums = vec![T::ZERO; ends.len() * width];
-        fill_shards(&mut sums, ends.len(), width, |index, sums| {
+        let (sums, _) = make_shards(ends.len(), width, |index, sums: &mut [T]| {
             for (kind, sum) in shard(ends.len(), index).zip(sums.chunks_exact_mut(width)) {
                 let start = if kind == 0 { 0 } else { ends[kind - 1] as usize };
                 for &row in &members[start..ends[kind] as usize] {

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Sparse;
-use super::kernel::{Activation, linear, sparse_linear};
+use super::kernel::{Activation, ToWire, Wire, linear, sparse_linear};
 use super::params::linear_params;
 
 /// Layers `0`, `1`, … with ReLU between them and nothing after the last.
@@ -36,18 +36,18 @@ impl Mlp {
     /// If the widths do not add up to that of the input.
     pub fn joint(&self, x: &Sparse, y: &Tensor) -> Result<Tensor> {
         let first = joint_linear(x, y, &self.0[0])?;
-        self.later_layers(if self.0.len() > 1 { first.relu()? } else { first })
+        self.later_layers(if self.0.len() > 1 { first.relu()? } else { first }.to_wire()?)
     }
 
     fn after(&self, layer: usize) -> Activation {
         if layer + 1 < self.0.len() { Activation::Relu } else { Activation::None }
     }
 
-    fn later_layers(&self, mut hidden: Tensor) -> Result<Tensor> {
+    fn later_layers(&self, mut hidden: Wire) -> Result<Tensor> {
         for (layer, (weight, bias)) in self.0.iter().enumerate().skip(1) {
             hidden = linear(&hidden, weight, bias, self.after(layer))?;
         }
-        Ok(hidden)
+        Ok(hidden.into())
     }
 }
 
@@ -60,7 +60,7 @@ pub fn joint_linear(x: &Sparse, y: &Tensor, (weight, bias): &(Tensor, Tensor)) -
     let left = weight.narrow(1, 0, x.width())?.contiguous()?;
     let right = weight.narrow(1, x.width(), weight.dim(1)? - x.width())?.contiguous()?;
     let left = sparse_linear(x, &left, bias, Activation::None)?;
-    linear(y, &right, &bias.zeros_like()?, Activation::None)? + left
+    &*linear(y, &right, &bias.zeros_like()?, Activation::None)? + &*left
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn check_block(rng: &mut ChaCha8Rng, x: &Sparse, source: Source) -> Result<()> {
         ("product", &product),
     ];
     let share = source.share;
-    check_gradients(&format!("block shared by {share}"), &inputs, || weighed(&block(x, &source, weights)?))
+    check_gradients(&format!("block shared by {share}"), &inputs, || weighed(&*block(x, &source, weights)?))
 }
 
 /// Against the formula as the paper has it, with the generated weights written out.
@@ -180,7 +180,7 @@ fn linear_with_each_activation() -> Result<()> {
             };
             let inputs = [("x", &x), ("weight", &w), ("bias", &b)];
             check_gradients(&format!("linear {rows} {activation:?}"), &inputs, || {
-                weighed(&linear(&x, &w, &b, activation)?)
+                weighed(&*linear(&x, &w, &b, activation)?)
             })?;
         }
     }
@@ -200,9 +200,33 @@ fn sparse_linear_with_each_activation() -> Result<()> {
             }
         };
         check_gradients(&format!("sparse linear {activation:?}"), &[("weight", &w), ("bias", &b)], || {
-            weighed(&sparse_linear(&x, &w, &b, activation)?)
+            weighed(&*sparse_linear(&x, &w, &b, activation)?)
         })?;
     }
+    Ok(())
+}
+
+/// The result of a kernel, read by another one, by a loss and by candle.
+#[test]
+fn gradients_of_one_result_add_up_whoever_read_it() -> Result<()> {
+    let (rows, i, o) = (9, 5, 7);
+    let mut rng = stream(7, "wire");
+    let mut part = |shape: &[usize]| variable(&mut rng, shape);
+    let (x, w, b, w2, b2) = (part(&[rows, i])?, part(&[o, i])?, part(&[o])?, part(&[3, o])?, part(&[3])?);
+    let teacher = part(&[rows, o])?;
+    let weights = row_weights(&mut rng, rows);
+    let inputs = [("x", &x), ("weight", &w), ("bias", &b), ("later weight", &w2), ("later bias", &b2)];
+    check_gradients("one result", &inputs, || {
+        let y = linear(&x, &w, &b, Activation::None)?;
+        let later = weighed(&*linear(&y, &w2, &b2, Activation::None)?)?;
+        later + squared_distance(&teacher, &y, &weights)? + weighed(&y.sqr()?)?
+    })?;
+    let read_twice = linear(&x, &w, &b, Activation::None)?;
+    let grads = (weighed(&read_twice)?.backward()?, weighed(&read_twice)?.backward()?);
+    let of = |grads: &candle_core::backprop::GradStore| grads.get(&w).map(Tensor::flatten_all);
+    let [first, second] = [of(&grads.0), of(&grads.1)].map(|grad| grad.transpose());
+    let (first, second) = (first?.expect("a gradient"), second?.expect("a gradient"));
+    assert_eq!(first.to_vec1::<f64>()?, second.to_vec1::<f64>()?, "nothing is left over from the first pass");
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Mixer for Qmix {
         let b1 = sparse_linear(step.state, &self.b1.0, &self.b1.1, Activation::None)?;
         let wf = self.wf.sparse(step.state)?;
         let v = self.v.sparse(step.state)?;
-        let hidden = (blend(&step.q_taken.reshape((rows, n))?, &w1)? + b1)?.elu(1.0)?;
+        let hidden = (blend(&step.q_taken.reshape((rows, n))?, &w1)? + &*b1)?.elu(1.0)?;
         let q_tot = (blend(&hidden, &wf)? + v)?;
         q_tot.reshape((b, t, 1))
     }

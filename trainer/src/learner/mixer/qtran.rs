@@ -62,7 +62,7 @@ impl Qtran {
         let each = joint_linear(&picks, &features, &self.encoder[0])?.relu()?;
         let sum = each.reshape(((), agents, hidden + actions))?.sum(1)?;
         let (weight, bias) = &self.encoder[1];
-        linear(&sum, weight, &(bias * agents as f64)?, Activation::None)
+        Ok(linear(&sum, weight, &(bias * agents as f64)?, Activation::None)?.into())
     }
 }
 

@@ -218,24 +218,35 @@ impl Ddn {
             None
         };
 
-        let leader = {
-            timed!("leader forward");
-            self.ggn.unroll(x, state, span, None).during("global guiding network")?
-        };
+        let (leader, (slow, follower)) = both(
+            || {
+                timed!("leader forward");
+                self.ggn.unroll(x, state, span, None).during("global guiding network")
+            },
+            || {
+                let slow = || {
+                    timed!("slow leader forward");
+                    let unroll = self.slow_ggn.unroll(x, state, span, None);
+                    unroll.during("slow global guiding network")
+                };
+                both(slow, || follower_forward(batch, &self.lpn, &self.config.distill))
+            },
+        );
+        let (leader, slow, follower) = (leader?, slow?, follower?);
         // The leader's step and the follower's do not touch each other: the follower learns from the
         // leader as it was before, so that one unroll serves both.
         let (leader_metrics, follower_metrics) = {
             let online = (&leader, &*self.mixer);
-            let slow = (&self.slow_ggn, &*self.slow_mixer);
-            let (td, distill, lpn) = (self.td, &self.config.distill, &self.lpn);
+            let slow = (&slow, &*self.slow_mixer);
+            let (td, distill) = (self.td, &self.config.distill);
             let (leader_optimiser, follower_optimiser) =
                 (&mut self.leader_optimiser, &mut self.follower_optimiser);
             let curiosity_optimiser = &mut self.curiosity_optimiser;
-            let leader = &leader;
+            let (leader, follower) = (&leader, &follower);
             both(
                 || lead(batch, &reward, online, slow, td, leader_optimiser),
                 move || {
-                    let mut metrics = follow(batch, leader, lpn, distill, follower_optimiser)?;
+                    let mut metrics = follow(batch, leader, follower, distill, follower_optimiser)?;
                     if let Some(curiosity) = curiosity {
                         timed!("intrinsic reward update");
                         let terms = vec![("idm", 1.0, curiosity.loss)];
@@ -256,18 +267,13 @@ fn lead(
     batch: &Batch,
     reward: &[f64],
     online: (&Unroll, &dyn Mixer),
-    (slow_ggn, slow_mixer): (&Ggn, &dyn Mixer),
+    slow: (&Unroll, &dyn Mixer),
     td: TdConfig,
     optimiser: &mut Optimiser,
 ) -> Result<Metrics, LearnError> {
-    let slow = {
-        timed!("slow leader forward");
-        let unroll = slow_ggn.unroll(&batch.inputs, &batch.state, batch.span(), None);
-        unroll.during("slow global guiding network")?
-    };
     let outcome = {
         timed!("temporal differences");
-        td_losses(batch, reward, online, (&slow, slow_mixer), td).during("temporal differences")?
+        td_losses(batch, reward, online, slow, td).during("temporal differences")?
     };
     let mut metrics = Metrics::from([("target_mean".to_owned(), outcome.target_mean)]);
     timed!("leader update");
@@ -275,28 +281,30 @@ fn lead(
     Ok(metrics)
 }
 
+/// Of all frames, or of those in which an agent has a choice.
+fn follower_forward(batch: &Batch, lpn: &Lpn, config: &DistillConfig) -> Result<Unroll, LearnError> {
+    timed!("follower forward");
+    let unroll = if config.count_idle_agents {
+        lpn.unroll(&batch.inputs, batch.span(), None)
+    } else {
+        let lengths = batch.lengths_of_choice();
+        let span = Span { lengths: Some(&lengths), ..batch.span() };
+        lpn.unroll(&batch.inputs_until(&lengths), span, None)
+    };
+    unroll.during("local policy network")
+}
+
 /// One step of the follower towards the leader.
 fn follow(
     batch: &Batch,
     leader: &Unroll,
-    lpn: &Lpn,
+    follower: &Unroll,
     config: &DistillConfig,
     optimiser: &mut Optimiser,
 ) -> Result<Metrics, LearnError> {
-    let follower = {
-        timed!("follower forward");
-        let unroll = if config.count_idle_agents {
-            lpn.unroll(&batch.inputs, batch.span(), None)
-        } else {
-            let lengths = batch.lengths_of_choice();
-            let span = Span { lengths: Some(&lengths), ..batch.span() };
-            lpn.unroll(&batch.inputs_until(&lengths), span, None)
-        };
-        unroll.during("local policy network")?
-    };
     let terms = {
         timed!("distillation");
-        distillation(batch, leader, &follower, config).during("external distillation")?
+        distillation(batch, leader, follower, config).during("external distillation")?
     };
     let mut metrics = Metrics::new();
     timed!("follower update");

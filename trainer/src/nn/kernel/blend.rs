@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use super::{Read, Real, elements, fill_shards, shard, shards_mut, vectorised};
+use super::{Read, Real, elements, make_shards, shard, shards_mut, vectorised};
 use crate::phases::timed;
 
 /// `y_re = Σ_n q_rn |w_rne|` for `q` `[R, N]`, `w` `[R, N·E]`; gives `[R, E]`.
@@ -26,10 +26,27 @@ fn absolute<T: Real>(w: T) -> T {
     if w < T::ZERO { -w } else { w }
 }
 
+/// Numbers that are summed side by side.
+const LANES: usize = 16;
+
+/// `Σ_e g_e |w_e|`
+#[inline(always)]
+fn weighed<T: Real>(g: &[T], w: &[T]) -> T {
+    let mut sums = [T::ZERO; LANES];
+    let (g, w) = (g.chunks_exact(LANES), w.chunks_exact(LANES));
+    let rest = g.remainder().iter().zip(w.remainder());
+    for (g, w) in g.zip(w) {
+        for ((sum, &g), &w) in sums.iter_mut().zip(g).zip(w) {
+            *sum = g.fma(absolute(w), *sum);
+        }
+    }
+    let total = sums.into_iter().fold(T::ZERO, |total, sum| total + sum);
+    rest.fold(total, |total, (&g, &w)| g.fma(absolute(w), total))
+}
+
 impl Blend {
     fn forward<T: Real>(q: &[T], w: &[T], (rows, n, e): (usize, usize, usize)) -> Vec<T> {
-        let mut y = vec![T::ZERO; rows * e];
-        fill_shards(&mut y, rows, e, |index, y| {
+        let (y, _) = make_shards(rows, e, |index, y: &mut [T]| {
             let rows = shard(rows, index);
             let (q, w) = (&q[rows.start * n..rows.end * n], &w[rows.start * n * e..rows.end * n * e]);
             vectorised!(<T>(n: usize, e: usize, q: &[T], w: &[T], y: &mut [T]) {
@@ -58,8 +75,8 @@ impl Blend {
                     for (((&q, dq), w), dw) in
                         q.iter().zip(dq).zip(w.chunks_exact(e)).zip(dw.chunks_exact_mut(e))
                     {
+                        *dq = weighed(g, w);
                         for ((dw, &w), &g) in dw.iter_mut().zip(w).zip(g) {
-                            *dq = g.fma(absolute(w), *dq);
                             let slope = q * g;
                             *dw = if w > T::ZERO { slope } else if w < T::ZERO { -slope } else { T::ZERO };
                         }

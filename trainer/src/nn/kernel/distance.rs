@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 
 use super::row_loss::{Pair, RowLoss, row_loss};
-use super::{Real, vectorised};
+use super::{Real, ToWire, vectorised};
 
 /// `Σ_r weight_r · Σ_c (student_rc - teacher_rc)²`, a scalar.
 ///
@@ -13,7 +13,7 @@ use super::{Real, vectorised};
 ///
 /// # Errors
 /// If the shapes disagree.
-pub fn squared_distance(teacher: &Tensor, student: &Tensor, weight: &[f64]) -> Result<Tensor> {
+pub fn squared_distance(teacher: &Tensor, student: &impl ToWire, weight: &[f64]) -> Result<Tensor> {
     row_loss(teacher, student, weight, &Distance)
 }
 

@@ -5,7 +5,7 @@
 //! Every sum runs over the entries in ascending order either way, and a product with a zero changes
 //! none, so which way is taken is a matter of speed alone.
 
-use super::{At, Every, Order, Real, gemm_rows};
+use super::{At, Every, Order, Real, Start, gemm_rows};
 use crate::nn::Sparse;
 
 /// Rows that are looked at together.
@@ -98,20 +98,20 @@ impl<'a, T: Real> Gathered<'a, T> {
         &self.rows
     }
 
-    /// `to_r += Σ_k x_rk w_k`, `to` `[rows, width]`.
+    /// `to_r += Σ_k x_rk w_k` from `start` on, `to` `[rows, width]`.
     #[inline(always)]
-    pub(super) fn multiply(&self, part: Part<'_, T>, to: &mut [T]) {
+    pub(super) fn multiply(&self, part: Part<'_, T>, start: Start<'_, T>, to: &mut [T]) {
         let width = part.width;
         if let Some((columns, values)) = &self.dense {
             let Part { w, stride, at, .. } = part;
             let starts: Vec<usize> = columns.iter().map(|&column| column * stride + at).collect();
             let order = Order::Rows(columns.len());
             let size = (self.rows.len(), width, columns.len());
-            gemm_rows(size, (values, order), (w, At(&starts)), (to, Every(width)));
+            gemm_rows(size, (values, order), (w, At(&starts)), start, (to, Every(width)));
             return;
         }
         for (&row, to) in self.rows.iter().zip(to.chunks_exact_mut(width)) {
-            multiply_row(self.x.row(row), part, to);
+            multiply_row(self.x.row(row), part, start, to);
         }
     }
 
@@ -122,12 +122,12 @@ impl<'a, T: Real> Gathered<'a, T> {
             let starts: Vec<usize> = columns.iter().map(|&column| column * width).collect();
             let order = Order::Columns(columns.len());
             let size = (columns.len(), width, self.rows.len());
-            gemm_rows(size, (values, order), (from, Every(width)), (to, At(&starts)));
+            gemm_rows(size, (values, order), (from, Every(width)), Start::Sum, (to, At(&starts)));
             return;
         }
         for run in self.by_column.chunk_by(|a, b| a.0 == b.0) {
             let terms = run.iter().map(|&(_, row, value)| (row * width, T::of(value)));
-            add_weighted(terms, from, &mut to[run[0].0 as usize * width..][..width]);
+            add_weighted(terms, from, Start::Sum, &mut to[run[0].0 as usize * width..][..width]);
         }
         if !self.by_column.is_empty() {
             return;
@@ -143,12 +143,17 @@ pub(super) fn is_sparse(x: &Sparse) -> bool {
     x.entries() * SPARSE < x.rows() * x.width()
 }
 
-/// `to += Σ_k x_k w_k` for one row of a sparse matrix.
+/// `to += Σ_k x_k w_k` from `start` on, for one row of a sparse matrix.
 #[inline(always)]
-pub(super) fn multiply_row<T: Real>((columns, values): (&[u32], &[f32]), part: Part<'_, T>, to: &mut [T]) {
+pub(super) fn multiply_row<T: Real>(
+    (columns, values): (&[u32], &[f32]),
+    part: Part<'_, T>,
+    start: Start<'_, T>,
+    to: &mut [T],
+) {
     let Part { w, stride, at, .. } = part;
     let terms = columns.iter().zip(values);
-    add_weighted(terms.map(|(&k, &value)| (k as usize * stride + at, T::of(value))), w, to);
+    add_weighted(terms.map(|(&k, &value)| (k as usize * stride + at, T::of(value))), w, start, to);
 }
 
 /// `to_k += x_k from` for one row of a sparse matrix.
@@ -168,11 +173,12 @@ pub(super) fn add_scaled<T: Real>(to: &mut [T], factor: T, from: &[T]) {
     }
 }
 
-/// `to += Σ_j values_j from[starts_j..]`, for each element in the order of the terms.
+/// `to += Σ_j values_j from[starts_j..]` from `start` on, for each element in the order of the terms.
 #[inline(always)]
 pub(super) fn add_weighted<T: Real>(
     terms: impl Iterator<Item = (usize, T)> + Clone,
     from: &[T],
+    start: Start<'_, T>,
     to: &mut [T],
 ) {
     const LANES: usize = 64;
@@ -180,9 +186,13 @@ pub(super) fn add_weighted<T: Real>(
     let mut chunks = to.chunks_exact_mut(LANES);
     for to in &mut chunks {
         // An array of its own stays in registers over all terms.
-        let mut sums: [T; LANES] = (&*to).try_into().expect("chunks have this length");
-        for (start, value) in terms.clone() {
-            for (sum, &from) in sums.iter_mut().zip(&from[start + at..][..LANES]) {
+        let mut sums: [T; LANES] = match start {
+            Start::Sum => (&*to).try_into().expect("chunks have this length"),
+            Start::Zero => [T::ZERO; LANES],
+            Start::Row(row) => row[at..at + LANES].try_into().expect("a slice of this length"),
+        };
+        for (place, value) in terms.clone() {
+            for (sum, &from) in sums.iter_mut().zip(&from[place + at..][..LANES]) {
                 *sum = value.fma(from, *sum);
             }
         }
@@ -190,8 +200,13 @@ pub(super) fn add_weighted<T: Real>(
         at += LANES;
     }
     let rest = chunks.into_remainder();
-    for (start, value) in terms {
-        add_scaled(rest, value, &from[start + at..][..rest.len()]);
+    match start {
+        Start::Sum => (),
+        Start::Zero => rest.fill(T::ZERO),
+        Start::Row(row) => rest.copy_from_slice(&row[at..]),
+    }
+    for (place, value) in terms {
+        add_scaled(rest, value, &from[place + at..][..rest.len()]);
     }
 }
 
@@ -228,8 +243,16 @@ mod tests {
             let group = Gathered::new(&x, 0..rows);
             ways[usize::from(group.dense.is_some())] = true;
             let mut got = vec![1.0; rows * width];
-            group.multiply(Part { w: &w, stride: width, at: 0, width }, &mut got);
+            let part = Part { w: &w, stride: width, at: 0, width };
+            group.multiply(part, Start::Sum, &mut got);
             assert_eq!(got, want, "{filled}");
+            let ones = vec![1.0; width];
+            group.multiply(part, Start::Row(&ones), &mut got);
+            assert_eq!(got, want, "{filled}");
+            group.multiply(part, Start::Zero, &mut got);
+            let mut once = vec![0.0; rows * width];
+            group.multiply(part, Start::Sum, &mut once);
+            assert_eq!(got, once, "{filled}");
             for group in [Gathered::new(&x, 0..rows), Gathered::new(&x, 0..rows).by_column()] {
                 let mut got = vec![1.0; k * width];
                 group.add_transposed(width, &from, &mut got);

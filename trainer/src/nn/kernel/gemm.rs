@@ -38,6 +38,17 @@ fn array<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
     from[at..at + W].try_into().expect("a slice of this length")
 }
 
+/// What sums begin with.
+#[derive(Clone, Copy)]
+pub enum Start<'a, T> {
+    /// What is there already.
+    Sum,
+    /// Zero, whatever was there.
+    Zero,
+    /// The same numbers for every row, whatever was there.
+    Row(&'a [T]),
+}
+
 /// One row after the other, this far apart.
 #[derive(Clone, Copy)]
 pub struct Every(pub usize);
@@ -88,13 +99,29 @@ const PANEL: usize = 256;
 /// Rows of a tile: with two registers each they are 12 accumulators, of the 16 that AVX2 has.
 const TALL: usize = 6;
 
+/// Rows of a tile where there are 32 registers and the elements of a column of `a` follow each other. Rows
+/// of `a` need an address each, for which 12 are too many.
+const TALLER: usize = 12;
+
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
 pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
     let every = Every(size.1);
-    gemm_rows(size, (a, order), (b, every), (c, every));
+    gemm_rows(size, (a, order), (b, every), Start::Sum, (c, every));
 }
 
-/// `c += a · b`, where the rows of `b` and `c` lie where they say.
+/// `c = a · b`, whatever was there; `b` and `c` are row-major with `n` columns.
+pub fn product<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
+    let every = Every(size.1);
+    gemm_rows(size, (a, order), (b, every), Start::Zero, (c, every));
+}
+
+/// `c = a · b + bias` for every row of `c`, whatever was there; all row-major.
+pub fn affine<T: Real>(size: (usize, usize, usize), a: &[T], b: &[T], bias: &[T], c: &mut [T]) {
+    let every = Every(size.1);
+    gemm_rows(size, (a, Order::Rows(size.2)), (b, every), Start::Row(bias), (c, every));
+}
+
+/// `c += a · b` from `start` on, where the rows of `b` and `c` lie where they say.
 ///
 /// A function of its own, so that it is compiled once per instruction set: pasted into every
 /// caller, the accumulators of some copies ended on the stack.
@@ -103,9 +130,10 @@ pub fn gemm_rows<T: Real>(
     size: (usize, usize, usize),
     (a, order): (&[T], Order),
     (b, b_rows): (&[T], impl Rows),
+    start: Start<'_, T>,
     (c, c_rows): (&mut [T], impl Rows),
 ) {
-    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, c, c_rows });
+    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows });
 }
 
 struct Gemm<'a, T, B, C> {
@@ -114,6 +142,7 @@ struct Gemm<'a, T, B, C> {
     order: Order,
     b: &'a [T],
     b_rows: B,
+    start: Start<'a, T>,
     c: &'a mut [T],
     c_rows: C,
 }
@@ -124,15 +153,21 @@ impl<T: Real, B: Rows, C: Rows> pulp::WithSimd for Gemm<'_, T, B, C> {
     /// A row of a tile is two registers wide.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        if size_of::<S::f32s>() == 64 { self.run::<32, 16>() } else { self.run::<16, 8>() }
+        match (size_of::<S::f32s>(), self.order) {
+            (64, Order::Columns(_)) => self.run::<32, 16, TALLER>(),
+            (64, Order::Rows(_)) => self.run::<32, 16, TALL>(),
+            _ => self.run::<16, 8, TALL>(),
+        }
     }
 }
 
-/// How many of the rows that are left the next tile takes: two equal tiles do more at once than a
-/// tall one and a flat one.
+/// How many of the rows that are left the next tile takes, at most `tallest`: two equal tiles do more at
+/// once than a tall one and a flat one.
 #[inline(always)]
-fn height(left: usize) -> usize {
-    if left >= 2 * TALL {
+fn height(left: usize, tallest: usize) -> usize {
+    if left >= tallest.max(2 * TALL) {
+        tallest
+    } else if left >= 2 * TALL {
         TALL
     } else if left > TALL {
         left.div_ceil(2)
@@ -143,18 +178,18 @@ fn height(left: usize) -> usize {
 
 impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     #[inline(always)]
-    fn run<const WIDE: usize, const HALF: usize>(mut self) {
+    fn run<const WIDE: usize, const HALF: usize, const TALLEST: usize>(mut self) {
         let (_, n, k) = self.size;
         for start in (0..k).step_by(PANEL) {
             let panel = start..k.min(start + PANEL);
             let mut j = 0;
             while j < n {
                 j += match n - j {
-                    left if left >= WIDE => self.columns::<WIDE>(j, panel.clone()),
-                    left if left >= HALF => self.columns::<HALF>(j, panel.clone()),
-                    left if left >= 8 => self.columns::<8>(j, panel.clone()),
-                    left if left >= 4 => self.columns::<4>(j, panel.clone()),
-                    _ => self.columns::<1>(j, panel.clone()),
+                    left if left >= WIDE => self.columns::<WIDE, TALLEST>(j, panel.clone()),
+                    left if left >= HALF => self.columns::<HALF, TALLEST>(j, panel.clone()),
+                    left if left >= 8 => self.columns::<8, TALLEST>(j, panel.clone()),
+                    left if left >= 4 => self.columns::<4, TALLEST>(j, panel.clone()),
+                    _ => self.columns::<1, TALLEST>(j, panel.clone()),
                 };
             }
         }
@@ -162,11 +197,12 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
 
     /// All rows of `W` columns from `j` on; gives back `W`.
     #[inline(always)]
-    fn columns<const W: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
+    fn columns<const W: usize, const TALLEST: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
         let (m, ..) = self.size;
         let mut i = 0;
         while i < m {
-            i += match height(m - i) {
+            i += match height(m - i, TALLEST) {
+                TALLER if TALLEST == TALLER => self.tile::<W, TALLER>(i, j, &panel),
                 TALL => self.tile::<W, TALL>(i, j, &panel),
                 5 => self.tile::<W, 5>(i, j, &panel),
                 4 => self.tile::<W, 4>(i, j, &panel),
@@ -181,8 +217,12 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     /// `R` rows of `W` columns from `(i, j)` on; gives back `R`.
     #[inline(always)]
     fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
-        let Self { a, order, b, b_rows, ref mut c, c_rows, .. } = *self;
-        let sums: [[T; W]; R] = std::array::from_fn(|r| array(c, c_rows.start(i + r) + j));
+        let Self { a, order, b, b_rows, start, ref mut c, c_rows, .. } = *self;
+        let sums: [[T; W]; R] = match start {
+            Start::Zero if panel.start == 0 => [[T::ZERO; W]; R],
+            Start::Row(row) if panel.start == 0 => [array(row, j); R],
+            _ => std::array::from_fn(|r| array(c, c_rows.start(i + r) + j)),
+        };
         let rows = b_rows.each(b, panel.clone(), j);
         let sums = match order {
             Order::Rows(stride) => {
@@ -272,6 +312,10 @@ mod tests {
             }
             let mut got = vec![1.0; m * n];
             gemm((m, n, k), &a, Order::Rows(k), &b, &mut got);
+            assert_eq!(got, want);
+            let bias = vec![1.0; n];
+            let mut got = vec![f64::NAN; m * n];
+            affine((m, n, k), &a, &b, &bias, &mut got);
             assert_eq!(got, want);
             let turned = transpose(m, k, &a);
             let mut got = vec![1.0; m * n];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 
 use super::row_loss::{Pair, RowLoss, row_loss};
-use super::{Real, vectorised};
+use super::{Real, ToWire, vectorised};
 
 /// `Σ_r weight_r · KL(softmax(teacher_r / τ) ‖ softmax(student_r / τ))`, a scalar.
 ///
@@ -16,15 +16,15 @@ use super::{Real, vectorised};
 /// If the shapes disagree.
 pub fn kl(
     teacher: &Tensor,
-    student: &Tensor,
+    student: &impl ToWire,
     weight: &[f64],
     allowed: Option<&[bool]>,
     temperature: f64,
 ) -> Result<Tensor> {
     if let Some(allowed) = allowed
-        && allowed.len() != student.elem_count()
+        && allowed.len() != teacher.elem_count()
     {
-        candle_core::bail!("{}: student {:?}, {} allowed", Kl::NAME, student.shape(), allowed.len());
+        candle_core::bail!("{}: teacher {:?}, {} allowed", Kl::NAME, teacher.shape(), allowed.len());
     }
     row_loss(teacher, student, weight, &Kl { allowed, temperature })
 }
@@ -57,11 +57,17 @@ impl<T: Real> Softmax<T> {
         let lowest = T::from_f64(f64::from(f32::MIN));
         let (log, rest) = self.log.split_at_mut(row.len());
         rest.fill(T::ZERO);
-        let mut highest = lowest;
-        for ((log, &value), &on) in log.iter_mut().zip(row).zip(on) {
+        for (log, &value) in log.iter_mut().zip(row) {
             *log = value * inverse;
-            highest = if on > T::ZERO && *log > highest { *log } else { highest };
         }
+        let mut tops = [lowest; LANES];
+        for (log, on) in self.log.chunks_exact(LANES).zip(on.chunks_exact(LANES)) {
+            for ((top, &log), &on) in tops.iter_mut().zip(log).zip(on) {
+                let value = if on > T::ZERO { log } else { lowest };
+                *top = if value > *top { value } else { *top };
+            }
+        }
+        let highest = tops.into_iter().fold(lowest, |highest, top| if top > highest { top } else { highest });
         let mut sums = [T::ZERO; LANES];
         let chunks = self.log.chunks_exact_mut(LANES).zip(self.share.chunks_exact_mut(LANES));
         for ((log, share), on) in chunks.zip(on.chunks_exact(LANES)) {

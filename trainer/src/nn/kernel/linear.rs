@@ -1,8 +1,15 @@
 //! `y = activation(x Wᵀ + b)` over many rows.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+use std::sync::Arc;
 
-use super::{Order, Read, Real, elements, fill_shards, gemm, shard, sum_shards, transpose, vectorised};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor};
+
+use super::wire::{self, Slot};
+use super::{
+    Order, Read, Real, ToWire, Wire, affine, elements, gemm, make_shards, shard, sum_shards, transpose,
+    vectorised,
+};
 use crate::phases::timed;
 
 /// What follows the affine map.
@@ -14,66 +21,86 @@ pub enum Activation {
     Relu,
 }
 
+/// Rows that go through all steps of an op together: they stay in the cache.
+const ROWS: usize = 256;
+
 /// `x` `[R, I]`, `weight` `[O, I]`, `bias` `[O]`; gives `[R, O]`.
 ///
 /// # Errors
 /// If the shapes disagree.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    let op = Linear { activation, input_grad: x.track_op() };
-    x.contiguous()?.apply_op3(weight, bias, op)
+pub fn linear(x: &impl ToWire, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Wire> {
+    let x = x.to_wire()?;
+    let (rows, i) = x.dims2()?;
+    let (o, wi) = weight.dims2()?;
+    if wi != i || bias.dims1()? != o {
+        candle_core::bail!(
+            "linear: input {:?}, weight {:?}, bias {:?}",
+            x.shape(),
+            weight.shape(),
+            bias.shape()
+        );
+    }
+    let y = Arc::new(Slot::default());
+    let op = Linear { activation, x: x.clone(), y: Arc::clone(&y) };
+    Wire::new(x.token().apply_op3(weight, bias, op)?, &y, (rows, o))
 }
 
 struct Linear {
     activation: Activation,
-    input_grad: bool,
+    x: Wire,
+    y: Arc<Slot>,
 }
 
 impl Linear {
     fn forward<T: Real>(&self, x: &[T], w: &[T], b: &[T], (rows, i, o): (usize, usize, usize)) -> Vec<T> {
         let turned = transpose(o, i, w);
-        let mut y = vec![T::ZERO; rows * o];
         let (turned, activation) = (turned.as_slice(), self.activation);
-        fill_shards(&mut y, rows, o, |index, y| {
+        let (y, _) = make_shards(rows, o, |index, y| {
             let rows = shard(rows, index);
             let x = &x[rows.start * i..rows.end * i];
-            let rows = rows.len();
-            vectorised!(<T>(rows: usize, i: usize, o: usize, x: &[T], turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
-                for row in y.chunks_exact_mut(o) {
-                    row.copy_from_slice(b);
-                }
-                gemm((rows, o, i), x, Order::Rows(i), turned, y);
-                if activation == Activation::Relu {
-                    relu(y);
+            vectorised!(<T>(i: usize, o: usize, x: &[T], turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
+                for (x, y) in x.chunks(ROWS * i).zip(y.chunks_mut(ROWS * o)) {
+                    affine((y.len() / o, o, i), x, turned, b, y);
+                    if activation == Activation::Relu {
+                        relu(y);
+                    }
                 }
             });
         });
         y
     }
 
-    fn backward<T: Real>(&self, x: &Tensor, w: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
-        let (rows, i) = x.dims2()?;
-        let o = w.dim(0)?;
-        let (x, w, y, grad) = (Read::new(x)?, Read::new(w)?, Read::new(y)?, Read::new(grad)?);
+    fn backward<T: Real>(&self, w: &Tensor) -> Result<Grads> {
+        let Some(grad) = self.y.take()? else {
+            candle_core::bail!("linear: a backward pass without a gradient");
+        };
+        let y = self.y.result()?;
+        let ((rows, i), o, input_grad) = (self.x.dims2()?, w.dim(0)?, self.x.tracks());
+        let (x, w, y, grad) = (Read::new(&self.x)?, Read::new(w)?, Read::new(&y)?, Read::new(&grad)?);
         let (x, w, y, grad) = (x.slice::<T>()?, w.slice::<T>()?, y.slice::<T>()?, grad.slice::<T>()?);
-        let rows_in = if self.input_grad { rows } else { 0 };
-        let mut dx = vec![T::ZERO; rows_in * i];
-        let parts = fill_shards(&mut dx, rows_in, i, |index, dx| {
+        let rows_in = if input_grad { rows } else { 0 };
+        let (dx, parts) = make_shards(rows_in, i, |index, dx| {
             let rows = shard(rows, index);
             let x = &x[rows.start * i..rows.end * i];
-            let y = &y[rows.start * o..rows.end * o];
-            let mut dy = grad[rows.start * o..rows.end * o].to_vec();
+            let (y, grad) = (&y[rows.start * o..rows.end * o], &grad[rows.start * o..rows.end * o]);
             let mut sums = vec![T::ZERO; o * i + o];
-            let (grad, dw, rows, options) =
-                (dy.as_mut_slice(), sums.as_mut_slice(), rows.len(), (self.activation, self.input_grad));
-            vectorised!(<T>(rows: usize, i: usize, o: usize, x: &[T], w: &[T], y: &[T], grad: &mut [T], dx: &mut [T], dw: &mut [T], options: (Activation, bool)) {
-                if options.0 == Activation::Relu {
-                    cut_dead(grad, y);
-                }
+            let (dw, activation) = (sums.as_mut_slice(), self.activation);
+            vectorised!(<T>(i: usize, o: usize, x: &[T], w: &[T], y: &[T], grad: &[T], dx: &mut [T], dw: &mut [T], activation: Activation) {
                 let (dw, db) = dw.split_at_mut(o * i);
-                add_rows(grad, db);
-                gemm((o, i, rows), grad, Order::Columns(o), x, dw);
-                if options.1 {
-                    gemm((rows, i, o), grad, Order::Rows(o), w, dx);
+                let mut dy = vec![T::ZERO; ROWS * o];
+                let mut dx = dx.chunks_mut(ROWS * i);
+                let rows = x.chunks(ROWS * i).zip(y.chunks(ROWS * o)).zip(grad.chunks(ROWS * o));
+                for ((x, y), grad) in rows {
+                    let (rows, dy) = (y.len() / o, &mut dy[..y.len()]);
+                    dy.copy_from_slice(grad);
+                    if activation == Activation::Relu {
+                        cut_dead(dy, y);
+                    }
+                    add_rows(dy, db);
+                    gemm((o, i, rows), dy, Order::Columns(o), x, dw);
+                    if let Some(dx) = dx.next() {
+                        gemm((rows, i, o), dy, Order::Rows(o), w, dx);
+                    }
                 }
             });
             sums
@@ -81,8 +108,14 @@ impl Linear {
         let mut dw = sum_shards(parts);
         let db = dw.split_off(o * i);
         let cpu = &Device::Cpu;
-        let dx = self.input_grad.then(|| Tensor::from_vec(dx, (rows, i), cpu)).transpose()?;
-        Ok((dx, Some(Tensor::from_vec(dw, (o, i), cpu)?), Some(Tensor::from_vec(db, o, cpu)?)))
+        if input_grad {
+            self.x.slot().add(Tensor::from_vec(dx, (rows, i), cpu)?);
+        }
+        Ok((
+            Some(self.x.token().zeros_like()?),
+            Some(Tensor::from_vec(dw, (o, i), cpu)?),
+            Some(Tensor::from_vec(db, o, cpu)?),
+        ))
     }
 }
 
@@ -121,47 +154,35 @@ impl CustomOp3 for Linear {
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage,
-        lx: &Layout,
+        token: &CpuStorage,
+        _: &Layout,
         w: &CpuStorage,
         lw: &Layout,
         b: &CpuStorage,
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("linear forward", lx.dims()[0] * lw.shape().elem_count());
-        let (rows, i) = lx.shape().dims2()?;
-        let (o, wi) = lw.shape().dims2()?;
-        if wi != i || lb.shape().dims1()? != o {
-            candle_core::bail!(
-                "linear: input {:?}, weight {:?}, bias {:?}",
-                lx.shape(),
-                lw.shape(),
-                lb.shape()
-            );
+        let (rows, i) = self.x.dims2()?;
+        timed!("linear forward", rows * lw.shape().elem_count());
+        let shape = (rows, i, lb.shape().dims1()?);
+        let x = Read::new(&self.x)?;
+        match w {
+            CpuStorage::F64(_) => {
+                let (w, b) = (elements(w, lw)?, elements(b, lb)?);
+                self.y.leave(self.forward::<f64>(x.slice()?, w, b, shape));
+            }
+            _ => {
+                let (w, b) = (elements(w, lw)?, elements(b, lb)?);
+                self.y.leave(self.forward::<f32>(x.slice()?, w, b, shape));
+            }
         }
-        let shape = (rows, i, o);
-        let out = match x {
-            CpuStorage::F64(_) => f64::to_cpu_storage_owned(self.forward::<f64>(
-                elements(x, lx)?,
-                elements(w, lw)?,
-                elements(b, lb)?,
-                shape,
-            )),
-            _ => f32::to_cpu_storage_owned(self.forward::<f32>(
-                elements(x, lx)?,
-                elements(w, lw)?,
-                elements(b, lb)?,
-                shape,
-            )),
-        };
-        Ok((out, (rows, o).into()))
+        Ok(wire::token(token.dtype()))
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("linear backward", (1 + usize::from(self.input_grad)) * x.dim(0)? * w.elem_count());
-        match x.dtype() {
-            DType::F64 => self.backward::<f64>(x, w, y, &grad.contiguous()?),
-            _ => self.backward::<f32>(x, w, y, &grad.contiguous()?),
+    fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
+        timed!("linear backward", (1 + usize::from(self.x.tracks())) * self.x.dim(0)? * w.elem_count());
+        match w.dtype() {
+            DType::F64 => self.backward::<f64>(w),
+            _ => self.backward::<f32>(w),
         }
     }
 }

@@ -17,22 +17,21 @@ mod linear;
 mod real;
 mod recurrent;
 mod row_loss;
+mod shards;
 mod sparse_linear;
-
-use rayon::prelude::*;
+mod wire;
 
 pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
-pub use gemm::{At, Every, Order, gemm, gemm_rows, transpose};
+pub use gemm::{At, Every, Order, Start, affine, gemm, gemm_rows, product, transpose};
 pub use kl::kl;
 pub use linear::{Activation, linear};
 pub use real::{Read, Real, elements};
 pub use recurrent::{Weights, recurrent};
+pub use shards::{SHARDS, each_shard, make_shards, shard, shards_mut, sum_shards};
 pub use sparse_linear::sparse_linear;
-
-/// Parts into which every sum over a batch is cut.
-pub const SHARDS: usize = 8;
+pub use wire::{ToWire, Wire};
 
 /// Runs a loop compiled for the best instruction set of this processor.
 ///
@@ -58,58 +57,3 @@ macro_rules! vectorised {
     }};
 }
 pub(crate) use vectorised;
-
-/// The rows of shard `index` out of [`SHARDS`] when `rows` are shared out evenly.
-#[must_use]
-pub fn shard(rows: usize, index: usize) -> std::ops::Range<usize> {
-    rows * index / SHARDS..rows * (index + 1) / SHARDS
-}
-
-/// Cuts `data` (`rows` of `width`) into its shards.
-pub fn shards_mut<T>(mut data: &mut [T], rows: usize, width: usize) -> Vec<&mut [T]> {
-    (0..SHARDS)
-        .map(|index| {
-            let (head, tail) = std::mem::take(&mut data).split_at_mut(shard(rows, index).len() * width);
-            data = tail;
-            head
-        })
-        .collect()
-}
-
-/// Runs `work` for each shard on all threads; results in shard order.
-pub fn each_shard<R: Send>(work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
-    (0..SHARDS).into_par_iter().map(work).collect()
-}
-
-/// Like [`each_shard`], with the shard's own rows of an output to fill.
-pub fn fill_shards<T: Send, R: Send>(
-    output: &mut [T],
-    rows: usize,
-    width: usize,
-    work: impl Fn(usize, &mut [T]) -> R + Sync,
-) -> Vec<R> {
-    shards_mut(output, rows, width)
-        .into_par_iter()
-        .enumerate()
-        .map(|(index, part)| work(index, part))
-        .collect()
-}
-
-/// Adds partial sums in shard order.
-#[must_use]
-pub fn sum_shards<T: Real>(mut parts: Vec<Vec<T>>) -> Vec<T> {
-    if parts.is_empty() {
-        return Vec::new();
-    }
-    let mut total = parts.remove(0);
-    let parts = parts.as_slice();
-    let width = total.len().div_ceil(SHARDS).max(1);
-    total.par_chunks_mut(width).enumerate().for_each(|(index, total)| {
-        for part in parts {
-            for (total, &part) in total.iter_mut().zip(&part[index * width..]) {
-                *total += part;
-            }
-        }
-    });
-    total
-}

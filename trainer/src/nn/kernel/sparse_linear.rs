@@ -1,13 +1,17 @@
 //! `y = activation(x Wᵀ + b)` where `x` is constant and mostly zero: zeros cost nothing.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::gathered::{GROUP, Gathered, Part, add_transposed_row, is_sparse, multiply_row};
 use super::linear::{add_rows, cut_dead, relu};
+use super::wire::{self, Slot};
 use super::{
-    Activation, Read, Real, each_shard, elements, fill_shards, shard, sum_shards, transpose, vectorised,
+    Activation, Read, Real, Start, Wire, each_shard, elements, make_shards, shard, sum_shards, transpose,
+    vectorised,
 };
 use crate::nn::sparse::Sparse;
 use crate::phases::timed;
@@ -16,13 +20,20 @@ use crate::phases::timed;
 ///
 /// # Errors
 /// If the shapes disagree.
-pub fn sparse_linear(x: &Sparse, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    weight.apply_op2(bias, SparseLinear { x: x.clone(), activation })
+pub fn sparse_linear(x: &Sparse, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Wire> {
+    let (o, i) = weight.dims2()?;
+    if i != x.width() || bias.dims1()? != o {
+        candle_core::bail!("sparse linear: input of {}, weight {:?}", x.width(), weight.shape());
+    }
+    let y = Arc::new(Slot::default());
+    let op = SparseLinear { x: x.clone(), activation, y: Arc::clone(&y) };
+    Wire::new(weight.apply_op2(bias, op)?, &y, (x.rows(), o))
 }
 
 struct SparseLinear {
     x: Sparse,
     activation: Activation,
+    y: Arc<Slot>,
 }
 
 /// `y_r = x_r w + b` for the named rows of `x`, one after the other; `w` is `[I, O]`.
@@ -35,17 +46,16 @@ pub(super) fn affine_rows<T: Real>(
     y: &mut [T],
 ) {
     let o = b.len();
-    y.chunks_exact_mut(o).for_each(|y| y.copy_from_slice(b));
     let part = Part { w, stride: o, at: 0, width: o };
     let mut rows = rows;
     if is_sparse(x) {
         for (row, y) in rows.zip(y.chunks_exact_mut(o)) {
-            multiply_row(x.row(row), part, y);
+            multiply_row(x.row(row), part, Start::Row(b), y);
         }
         return;
     }
     for y in y.chunks_mut(GROUP * o) {
-        Gathered::new(x, rows.by_ref().take(GROUP)).multiply(part, y);
+        Gathered::new(x, rows.by_ref().take(GROUP)).multiply(part, Start::Row(b), y);
     }
 }
 
@@ -73,9 +83,8 @@ impl SparseLinear {
     fn forward<T: Real>(&self, w: &[T], b: &[T]) -> Vec<T> {
         let (rows, i, o) = (self.x.rows(), self.x.width(), b.len());
         let turned = transpose(o, i, w);
-        let mut y = vec![T::ZERO; rows * o];
         let (x, turned, activation) = (&self.x, turned.as_slice(), self.activation);
-        fill_shards(&mut y, rows, o, |index, y| {
+        let (y, _) = make_shards(rows, o, |index, y| {
             let rows = shard(rows, index);
             vectorised!(<T>(rows: Range<usize>, x: &Sparse, turned: &[T], b: &[T], y: &mut [T], activation: Activation) {
                 affine_rows(x, rows, turned, b, y);
@@ -87,10 +96,14 @@ impl SparseLinear {
         y
     }
 
-    fn backward<T: Real>(&self, y: &Tensor, grad: &Tensor) -> Result<Grads> {
+    fn backward<T: Real>(&self) -> Result<Grads> {
+        let Some(grad) = self.y.take()? else {
+            candle_core::bail!("sparse linear: a backward pass without a gradient");
+        };
+        let y = self.y.result()?;
         let (rows, o) = y.dims2()?;
         let i = self.x.width();
-        let (y, grad) = (Read::new(y)?, Read::new(grad)?);
+        let (y, grad) = (Read::new(&y)?, Read::new(&grad)?);
         let (y, grad) = (y.slice::<T>()?, grad.slice::<T>()?);
         let parts = each_shard(|index| {
             let rows = shard(rows, index);
@@ -128,25 +141,18 @@ impl CustomOp2 for SparseLinear {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         timed!("sparse linear forward", self.x.entries() * lb.shape().elem_count());
-        let (o, i) = lw.shape().dims2()?;
-        if i != self.x.width() || lb.shape().dims1()? != o {
-            candle_core::bail!("sparse linear: input of {}, weight {:?}", self.x.width(), lw.shape());
+        match w {
+            CpuStorage::F64(_) => self.y.leave(self.forward::<f64>(elements(w, lw)?, elements(b, lb)?)),
+            _ => self.y.leave(self.forward::<f32>(elements(w, lw)?, elements(b, lb)?)),
         }
-        let out = match w {
-            CpuStorage::F64(_) => {
-                f64::to_cpu_storage_owned(self.forward::<f64>(elements(w, lw)?, elements(b, lb)?))
-            }
-            _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(w, lw)?, elements(b, lb)?)),
-        };
-        Ok((out, (self.x.rows(), o).into()))
+        Ok(wire::token(w.dtype()))
     }
 
-    fn bwd(&self, w: &Tensor, _: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Grads> {
+    fn bwd(&self, w: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
         timed!("sparse linear backward", self.x.entries() * w.dim(0)?);
-        let grad = grad.contiguous()?;
         match w.dtype() {
-            DType::F64 => self.backward::<f64>(y, &grad),
-            _ => self.backward::<f32>(y, &grad),
+            DType::F64 => self.backward::<f64>(),
+            _ => self.backward::<f32>(),
         }
     }
 }

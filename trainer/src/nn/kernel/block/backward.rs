@@ -7,19 +7,21 @@ use std::sync::PoisonError;
 use candle_core::{Device, Result, Tensor};
 
 use super::{Block, Dims, Grads};
-use crate::nn::kernel::linear::cut_dead;
 use crate::nn::kernel::sparse_linear::affine_grads;
-use crate::nn::kernel::{Read, Real, each_shard, fill_shards, shard, sum_shards, transpose, vectorised};
+use crate::nn::kernel::{Read, Real, each_shard, make_shards, shard, sum_shards, transpose, vectorised};
 
 impl Block {
-    pub(super) fn backward<T: Real>(&self, w: &Tensor, grad: &Tensor) -> Result<Grads> {
+    pub(super) fn backward<T: Real>(&self, w: &Tensor) -> Result<Grads> {
+        let Some(grad) = self.out.take()? else {
+            candle_core::bail!("block: a backward pass without a gradient");
+        };
         let Dims { i, k, m, d, .. } = self.dims;
         let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(h) = guard.as_ref() else {
             candle_core::bail!("block: the forward pass kept nothing for a backward pass");
         };
         let h = T::cpu_storage_as_slice(h)?;
-        let (w, grad) = (Read::new(w)?, Read::new(grad)?);
+        let (w, grad) = (Read::new(w)?, Read::new(&grad)?);
         let (w, grad) = (w.slice::<T>()?, grad.slice::<T>()?);
         let gathered = self.distinct.gather(grad, d);
         let grad = gathered.as_deref().unwrap_or(grad);
@@ -42,8 +44,9 @@ impl Block {
                     this.own_input_grads(rows.clone(), turned, grad, dh);
                 }
                 let scale = T::from_f64(this.source.scale);
-                dh.iter_mut().for_each(|dh| *dh = scale * *dh);
-                cut_dead(dh, h);
+                for (dh, &h) in dh.iter_mut().zip(h) {
+                    *dh = if h > T::ZERO { scale * *dh } else { T::ZERO };
+                }
                 let (hyper, shift) = sums_of.split_at_mut((this.dims.i + 1) * this.dims.m);
                 let rows = (rows.start * share..rows.end * share).map(|row| this.distinct.row(row));
                 affine_grads(&this.x, rows.clone(), dh, hyper);
@@ -73,8 +76,7 @@ impl Block {
 
 /// W without its constant term, every `[M, D]` turned: `[K, D, M]`.
 fn turn_product<T: Real>(w: &[T], Dims { k, m, d, .. }: Dims) -> Vec<T> {
-    let mut turned = vec![T::ZERO; k * d * m];
-    fill_shards(&mut turned, k, d * m, |index, turned| {
+    let (turned, _) = make_shards(k, d * m, |index, turned: &mut [T]| {
         for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut(d * m)) {
             turned.copy_from_slice(&transpose(m, d, &w[column * (m + 1) * d..][..m * d]));
         }

@@ -18,14 +18,16 @@ mod own;
 mod shared;
 
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use super::gathered::GROUP;
 use super::linear::relu;
 use super::sparse_linear::affine_rows;
-use super::{Real, elements, fill_shards, shard, transpose, vectorised};
+use super::wire::{self, Slot};
+use super::{Real, Wire, elements, make_shards, shard, transpose, vectorised};
 use crate::nn::{Distinct, Sparse};
 use crate::phases::timed;
 
@@ -57,7 +59,7 @@ pub struct BlockWeights<'a> {
 /// If the shapes disagree.
 ///
 /// Paper: arXiv 2502.03125, the fusion block `Ŝ_i = S W + B` before Eq. (5).
-pub fn block(x: &Sparse, source: &Source, weights: BlockWeights<'_>) -> Result<Tensor> {
+pub fn block(x: &Sparse, source: &Source, weights: BlockWeights<'_>) -> Result<Wire> {
     let (m, i) = weights.hyper.0.dims2()?;
     let (k, extended, d) = weights.product.dims3()?;
     let dims = Dims { rows: x.rows(), i, k, m, d };
@@ -84,8 +86,10 @@ pub fn block(x: &Sparse, source: &Source, weights: BlockWeights<'_>) -> Result<T
     let flat = Tensor::cat(&[&hyper.flatten_all()?, hyper_bias, &shift.flatten_all()?, shift_bias], 0)?;
     let distinct = if source.share > 1 { Distinct::all(x.rows()) } else { Distinct::of(x, &source.rows) };
     let keep = flat.track_op() || weights.product.track_op();
-    let op = Block { x: x.clone(), source: source.clone(), dims, distinct, keep, kept: Mutex::new(None) };
-    flat.apply_op2(&weights.product.contiguous()?, op)
+    let (kept, out) = (Mutex::new(None), Arc::new(Slot::default()));
+    let result = Arc::clone(&out);
+    let op = Block { x: x.clone(), source: source.clone(), dims, distinct, keep, kept, out };
+    Wire::new(flat.apply_op2(&weights.product.contiguous()?, op)?, &result, (x.rows(), d))
 }
 
 #[derive(Clone, Copy)]
@@ -107,6 +111,7 @@ struct Block {
     keep: bool,
     /// h of the distinct rows.
     kept: Mutex<Option<CpuStorage>>,
+    out: Arc<Slot>,
 }
 
 /// The affine maps of a block as the forward pass wants them.
@@ -137,9 +142,8 @@ impl Block {
         let affine = &Affine::of(flat, self.dims);
         let rows = self.distinct.len();
         let share = self.source.share;
-        let mut h = vec![T::ZERO; rows * m];
         // A shard ends between two rows of the source.
-        fill_shards(&mut h, rows / share, share * m, |index, h| {
+        let (h, _) = make_shards(rows / share, share * m, |index, h| {
             let rows = shard(rows / share, index);
             let rows = rows.start * share..rows.end * share;
             let this = self;
@@ -149,8 +153,7 @@ impl Block {
                 relu(h);
             });
         });
-        let mut out = vec![T::ZERO; rows * d];
-        fill_shards(&mut out, rows / share, share * d, |index, out| {
+        let (out, _) = make_shards(rows / share, share * d, |index, out| {
             let rows = shard(rows / share, index);
             let h = &h[rows.start * share * m..rows.end * share * m];
             let this = self;
@@ -219,21 +222,20 @@ impl CustomOp2 for Block {
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         timed!("block forward", self.multiply_adds());
-        let out = match w {
+        match w {
             CpuStorage::F64(_) => {
-                f64::to_cpu_storage_owned(self.forward::<f64>(elements(flat, lf)?, elements(w, lw)?))
+                self.out.leave(self.forward::<f64>(elements(flat, lf)?, elements(w, lw)?));
             }
-            _ => f32::to_cpu_storage_owned(self.forward::<f32>(elements(flat, lf)?, elements(w, lw)?)),
-        };
-        Ok((out, (self.dims.rows, self.dims.d).into()))
+            _ => self.out.leave(self.forward::<f32>(elements(flat, lf)?, elements(w, lw)?)),
+        }
+        Ok(wire::token(w.dtype()))
     }
 
-    fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
+    fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
         timed!("block backward", 2 * self.multiply_adds());
-        let grad = grad.contiguous()?;
         match w.dtype() {
-            DType::F64 => self.backward::<f64>(w, &grad),
-            _ => self.backward::<f32>(w, &grad),
+            DType::F64 => self.backward::<f64>(w),
+            _ => self.backward::<f32>(w),
         }
     }
 }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::add_scaled;
-use crate::nn::kernel::{Order, Real, gemm, vectorised};
+use crate::nn::kernel::{Order, Real, gemm, product, vectorised};
 
 /// Rows of a group that are gathered at once: with 64 numbers each they stay in the cache.
 const ROWS: usize = 128;
@@ -52,15 +52,14 @@ impl Block {
     #[inline(always)]
     pub(super) fn own_forward<T: Real>(&self, rows: Range<usize>, h: &[T], w: &[T], out: &mut [T]) {
         let (m, d) = (self.dims.m, self.dims.d);
-        let (mut inputs, mut product) = (Vec::new(), Vec::new());
+        let (mut inputs, mut made) = (Vec::new(), vec![T::ZERO; ROWS * d]);
         for (group, w) in self.groups(rows).iter().zip(w.chunks_exact((m + 1) * d)) {
             for group in group.chunks(ROWS) {
                 gather_inputs(group, h, m, &mut inputs);
-                product.clear();
-                product.resize(group.len() * d, T::ZERO);
-                gemm((group.len(), d, m + 1), &inputs, Order::Rows(m + 1), w, &mut product);
-                for (&(row, _), product) in group.iter().zip(product.chunks_exact(d)) {
-                    add_scaled(&mut out[row as usize * d..][..d], T::ONE, product);
+                let made = &mut made[..group.len() * d];
+                product((group.len(), d, m + 1), &inputs, Order::Rows(m + 1), w, made);
+                for (&(row, _), made) in group.iter().zip(made.chunks_exact(d)) {
+                    add_scaled(&mut out[row as usize * d..][..d], T::ONE, made);
                 }
             }
         }
@@ -76,15 +75,14 @@ impl Block {
         dh: &mut [T],
     ) {
         let (m, d) = (self.dims.m, self.dims.d);
-        let (mut grads, mut product) = (Vec::new(), Vec::new());
+        let (mut grads, mut made) = (Vec::new(), vec![T::ZERO; ROWS * m]);
         for (group, turned) in self.groups(rows).iter().zip(turned.chunks_exact(d * m)) {
             for group in group.chunks(ROWS) {
                 gather(group, grad, d, &mut grads);
-                product.clear();
-                product.resize(group.len() * m, T::ZERO);
-                gemm((group.len(), m, d), &grads, Order::Rows(d), turned, &mut product);
-                for (&(row, value), product) in group.iter().zip(product.chunks_exact(m)) {
-                    add_scaled(&mut dh[row as usize * m..][..m], T::of(value), product);
+                let made = &mut made[..group.len() * m];
+                product((group.len(), m, d), &grads, Order::Rows(d), turned, made);
+                for (&(row, value), made) in group.iter().zip(made.chunks_exact(m)) {
+                    add_scaled(&mut dh[row as usize * m..][..m], T::of(value), made);
                 }
             }
         }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::{GROUP, Gathered, Part, add_scaled};
-use crate::nn::kernel::{Order, Real, gemm, vectorised};
+use crate::nn::kernel::{Order, Real, Start, gemm, product, vectorised};
 
 /// Rows of a table that are made at once: those of the 200 columns of W that Predator-Prey uses are 800 KiB.
 const SLICE: usize = 16;
@@ -42,8 +42,7 @@ impl Block {
         let mut tables = vec![T::ZERO; GROUP * SLICE * d];
         for (group, out) in groups.iter().zip(out.chunks_mut(GROUP * share * d)) {
             let constants = &mut tables[..group.rows().len() * d];
-            constants.fill(T::ZERO);
-            group.multiply(Part { w, stride, at: m * d, width: d }, constants);
+            group.multiply(Part { w, stride, at: m * d, width: d }, Start::Zero, constants);
             for (constant, out) in constants.chunks_exact(d).zip(out.chunks_exact_mut(share * d)) {
                 out.chunks_exact_mut(d).for_each(|out| out.copy_from_slice(constant));
             }
@@ -52,8 +51,7 @@ impl Block {
             let width = slice.len() * d;
             for group in &groups {
                 let tables = &mut tables[..group.rows().len() * width];
-                tables.fill(T::ZERO);
-                group.multiply(Part { w, stride, at: slice.start * d, width }, tables);
+                group.multiply(Part { w, stride, at: slice.start * d, width }, Start::Zero, tables);
                 for (&row, table) in group.rows().iter().zip(tables.chunks_exact(width)) {
                     if self.source_of(row).0.is_empty() {
                         continue;
@@ -88,8 +86,11 @@ impl Block {
             let width = slice.len() * m;
             for group in &groups {
                 let tables = &mut tables[..group.rows().len() * width];
-                tables.fill(T::ZERO);
-                group.multiply(Part { w: turned, stride: d * m, at: slice.start * m, width }, tables);
+                group.multiply(
+                    Part { w: turned, stride: d * m, at: slice.start * m, width },
+                    Start::Zero,
+                    tables,
+                );
                 for (&row, table) in group.rows().iter().zip(tables.chunks_exact(width)) {
                     if self.source_of(row).0.is_empty() {
                         continue;
@@ -150,14 +151,14 @@ impl Block {
         let mut tables = vec![T::ZERO; STEPS * len];
         let rows = h.chunks(STEPS * share * m).zip(grad.chunks(STEPS * share * d));
         for ((h, grad), group) in rows.zip(groups) {
-            tables.fill(T::ZERO);
             let steps = h.chunks_exact(share * m).zip(grad.chunks_exact(share * d));
             for ((h, grad), table) in steps.zip(tables.chunks_exact_mut(len)) {
                 if slice.start == m {
+                    table.fill(T::ZERO);
                     grad.chunks_exact(d).for_each(|grad| add_scaled(table, T::ONE, grad));
                 } else {
                     let across = Order::Columns(m);
-                    gemm((slice.len(), d, share), &h[slice.start..], across, grad, table);
+                    product((slice.len(), d, share), &h[slice.start..], across, grad, table);
                 }
             }
             group.add_transposed(len, &tables, to);

@@ -7,22 +7,24 @@ use candle_core::{Device, Result, Tensor};
 use super::cell::cell_backward;
 use super::{Dims, Grads, Recurrent};
 use crate::nn::kernel::linear::add_rows;
-use crate::nn::kernel::{Order, Read, Real, fill_shards, gemm, shard, sum_shards, vectorised};
+use crate::nn::kernel::{Order, Read, Real, gemm, make_shards, product, shard, sum_shards, vectorised};
 
 /// Rows that a shard collects before it adds them to the gradients of the weights.
 const ROWS: usize = 128;
 
 impl Recurrent {
-    pub(super) fn backward<T: Real>(&self, features: &Tensor, flat: &Tensor) -> Result<Grads> {
+    pub(super) fn backward<T: Real>(&self, flat: &Tensor) -> Result<Grads> {
         let dims = self.dims;
         let Dims { b, t, n, f, .. } = dims;
         let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (true, Some(hidden)) = (self.keep, self.results.hidden()) else {
+        if !self.keep {
             candle_core::bail!("recurrent: the forward pass kept nothing for a backward pass");
-        };
+        }
+        let [hidden, output] = &self.results;
         let kept = guard.iter().map(T::cpu_storage_as_slice).collect::<Result<Vec<&[T]>>>()?;
-        let [dhidden, doutput] = self.results.take_grads();
-        let reads = [Read::new(features)?, Read::new(flat)?, Read::new(&hidden)?];
+        let (dhidden, doutput) = (hidden.take()?, output.take()?);
+        let hidden = hidden.result()?;
+        let reads = [Read::new(&self.features)?, Read::new(flat)?, Read::new(&hidden)?];
         let [features, flat, hidden] = &reads;
         let (features, flat, hidden) = (features.slice::<T>()?, flat.slice::<T>()?, hidden.slice::<T>()?);
         let grads =
@@ -32,8 +34,7 @@ impl Recurrent {
         let doutput = doutput.as_ref().map(Read::slice).transpose()?;
         let past = Past { features, hidden, dhidden, doutput };
         let past = &past;
-        let mut dx = vec![T::ZERO; b * t * n * f];
-        let parts = fill_shards(&mut dx, b, t * n * f, |index, dx| {
+        let (dx, parts) = make_shards(b, t * n * f, |index, dx| {
             let episodes = shard(b, index);
             let first = self.first::<T>(&episodes);
             let mut sums = vec![T::ZERO; flat.len()];
@@ -48,7 +49,8 @@ impl Recurrent {
         let cpu = &Device::Cpu;
         let dflat = sum_shards(parts);
         let len = dflat.len();
-        Ok((Some(Tensor::from_vec(dx, (b * t * n, f), cpu)?), Some(Tensor::from_vec(dflat, len, cpu)?)))
+        self.features.slot().add(Tensor::from_vec(dx, (b * t * n, f), cpu)?);
+        Ok((Some(self.features.token().zeros_like()?), Some(Tensor::from_vec(dflat, len, cpu)?)))
     }
 }
 
@@ -191,9 +193,8 @@ fn backward_shard<T: Real>(
         let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
         gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
         let dstep = &mut dstep[..rows * f];
-        dstep.fill(T::ZERO);
         let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];
-        gemm((rows, f, 3 * h), dgates, across, input, dstep);
+        product((rows, f, 3 * h), dgates, across, input, dstep);
         for (&sequence, dstep) in running.iter().zip(dstep.chunks_exact(f)) {
             dx[dims.row(sequence, step) * f..][..f].copy_from_slice(dstep);
         }

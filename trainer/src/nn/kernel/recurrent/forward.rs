@@ -1,10 +1,8 @@
 //! Forwards in time, all running sequences of a shard together.
 
-use rayon::prelude::*;
-
 use super::cell::cell;
 use super::{Dims, Recurrent};
-use crate::nn::kernel::{Order, Real, gemm, shard, shards_mut, transpose, vectorised};
+use crate::nn::kernel::{Real, affine, make_shards, shard, transpose, vectorised};
 
 /// The weights as the forward pass wants them.
 struct Turned<T> {
@@ -35,23 +33,18 @@ impl Recurrent {
             output_bias: padded_bias,
         };
         let turned = &turned;
-        let mut hiddens = vec![T::ZERO; b * t * n * h];
-        let mut outputs = vec![T::ZERO; b * t * n * a];
-        let shards = shards_mut(&mut hiddens, b, t * n * h).into_par_iter().zip(shards_mut(
-            &mut outputs,
-            b,
-            t * n * a,
-        ));
-        let kept = shards.enumerate().map(|(index, (hiddens, outputs))| {
+        let (hiddens, parts) = make_shards(b, t * n * h, |index, hiddens| {
+            let mut outputs_of = vec![T::ZERO; shard(b, index).len() * t * n * a];
+            let outputs = outputs_of.as_mut_slice();
             let episodes = shard(b, index);
             let features = &features[episodes.start * t * n * f..episodes.end * t * n * f];
             let mut last = self.first::<T>(&episodes);
             let lengths = &self.lengths[episodes.start * n..episodes.end * n];
             let last = last.as_mut_slice();
             let rows = if self.keep { lengths.iter().sum() } else { 0 };
-            let mut all_kept = vec![T::ZERO; rows * 4 * h];
-            let kept = all_kept.as_mut_slice();
-            vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], kept: &mut [T], last: &mut [T], hiddens: &mut [T], outputs: &mut [T]) {
+            let (keep, mut all_kept) = (self.keep, Vec::with_capacity(rows * 4 * h));
+            let kept = &mut all_kept;
+            vectorised!(<T>(dims: Dims, lengths: &[usize], features: &[T], turned: &Turned<T>, input_bias: &[T], hidden_bias: &[T], keep: bool, kept: &mut Vec<T>, last: &mut [T], hiddens: &mut [T], outputs: &mut [T]) {
                 let Dims { f, h, a, .. } = dims;
                 let (most, wide) = (lengths.len(), dims.wide());
                 let mut x = vec![T::ZERO; most * f];
@@ -59,7 +52,7 @@ impl Recurrent {
                 let mut recurrent = vec![T::ZERO; most * 3 * h];
                 let mut output = vec![T::ZERO; most * wide];
                 let mut running: Vec<usize> = (0..lengths.len()).collect();
-                let mut kept = kept.chunks_exact_mut(4 * h);
+                let mut of_row = vec![T::ZERO; 4 * h];
                 for step in 0..lengths.iter().copied().max().unwrap_or(0) {
                     still_running(&mut running, lengths, step, last, h);
                     let rows = running.len();
@@ -73,8 +66,11 @@ impl Recurrent {
                             &gates[inner * 3 * h..][..3 * h],
                             &recurrent[inner * 3 * h..][..3 * h],
                             &mut last[inner * h..][..h],
-                            kept.next(),
+                            keep.then_some(of_row.as_mut_slice()),
                         );
+                        if keep {
+                            kept.extend_from_slice(&of_row);
+                        }
                     }
                     affine((rows, wide, h), last, &turned.output, &turned.output_bias, &mut output);
                     for (inner, &sequence) in running.iter().enumerate() {
@@ -84,13 +80,15 @@ impl Recurrent {
                     }
                 }
             });
-            T::to_cpu_storage_owned(all_kept)
+            (T::to_cpu_storage_owned(all_kept), outputs_of)
         });
-        let kept = kept.collect();
+        let (kept, outputs): (_, Vec<_>) = parts.into_iter().unzip();
         if let Ok(mut slot) = self.kept.lock() {
             *slot = kept;
         }
-        self.results.leave([hiddens, outputs].map(T::to_cpu_storage_owned));
+        let [hidden, output] = &self.results;
+        hidden.leave(hiddens);
+        output.leave(outputs.concat());
     }
 }
 
@@ -115,13 +113,4 @@ fn still_running<T: Real>(
         }
     }
     running.truncate(to);
-}
-
-/// `y = x w + b` for `x` `[m, k]`, `w` `[k, n]`.
-#[inline(always)]
-fn affine<T: Real>((m, n, k): (usize, usize, usize), x: &[T], w: &[T], b: &[T], y: &mut [T]) {
-    for row in y[..m * n].chunks_exact_mut(n) {
-        row.copy_from_slice(b);
-    }
-    gemm((m, n, k), x, Order::Rows(k), w, y);
 }

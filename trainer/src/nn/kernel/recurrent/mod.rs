@@ -15,7 +15,6 @@
 mod backward;
 mod cell;
 mod forward;
-mod parts;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -23,9 +22,9 @@ use std::sync::{Arc, Mutex};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
-use super::{Real, elements};
+use super::wire::{self, Slot};
+use super::{Read, Real, ToWire, Wire, elements};
 use crate::phases::timed;
-use parts::{Part, Results};
 
 /// Weight and bias of the three affine maps.
 #[derive(Clone, Copy)]
@@ -47,12 +46,13 @@ pub struct Weights<'a> {
 /// # Errors
 /// If the shapes disagree.
 pub fn recurrent(
-    features: &Tensor,
+    features: &impl ToWire,
     (b, t, n): (usize, usize, usize),
     weights: Weights<'_>,
     start: Option<&Tensor>,
     lengths: Option<&[usize]>,
-) -> Result<(Tensor, Tensor)> {
+) -> Result<(Wire, Wire)> {
+    let features = features.to_wire()?;
     let (rows, f) = features.dims2()?;
     let (a, h) = weights.output.0.dims2()?;
     let want = [vec![3 * h, f], vec![3 * h], vec![3 * h, h], vec![3 * h], vec![a, h], vec![a]];
@@ -83,14 +83,16 @@ pub fn recurrent(
     // One tensor of all weights: an operation of candle takes three tensors at most.
     let flat = parts.iter().map(|part| part.flatten_all()).collect::<Result<Vec<_>>>()?;
     let flat = Tensor::cat(&flat, 0)?;
-    let keep = features.track_op() || flat.track_op();
-    let results = Arc::new(Results::default());
+    let keep = features.tracks() || flat.track_op();
+    let (hidden, output) = (Arc::new(Slot::default()), Arc::new(Slot::default()));
+    let results = [&hidden, &output].map(Arc::clone);
     let dims = Dims { b, t, n, f, h, a };
-    let op = Recurrent { dims, start, lengths, keep, kept: Mutex::default(), results: Arc::clone(&results) };
-    let token = features.contiguous()?.apply_op2(&flat, op)?;
-    let hidden = token.apply_op1(Part::hidden(&results, (b, t, n, h)))?;
-    results.remember(&hidden);
-    Ok((hidden, token.apply_op1(Part::output(&results, (b, t, n, a)))?))
+    let token = features.token().clone();
+    let token = token.apply_op2(
+        &flat,
+        Recurrent { dims, features, start, lengths, keep, kept: Mutex::default(), results },
+    )?;
+    Ok((Wire::new(token.clone(), &hidden, (b, t, n, h))?, Wire::new(token, &output, (b, t, n, a))?))
 }
 
 #[derive(Clone, Copy)]
@@ -137,6 +139,7 @@ impl Dims {
 
 struct Recurrent {
     dims: Dims,
+    features: Wire,
     start: Option<Vec<f64>>,
     /// Steps that exist, `[B·N]`.
     lengths: Vec<usize>,
@@ -145,7 +148,8 @@ struct Recurrent {
     /// Per shard r, z, n and W_hn h + b_hn, `4H` for every step of every sequence in the order of the
     /// forward pass.
     kept: Mutex<Vec<CpuStorage>>,
-    results: Arc<Results>,
+    /// Hidden states and outputs: two results, of which none needs a gradient of their common size.
+    results: [Arc<Slot>; 2],
 }
 
 impl Recurrent {
@@ -175,24 +179,25 @@ impl CustomOp2 for Recurrent {
 
     fn cpu_fwd(
         &self,
-        features: &CpuStorage,
-        lf: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
         flat: &CpuStorage,
         lw: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         timed!("recurrent forward", self.multiply_adds());
-        match features {
-            CpuStorage::F64(_) => self.forward::<f64>(elements(features, lf)?, elements(flat, lw)?),
-            _ => self.forward::<f32>(elements(features, lf)?, elements(flat, lw)?),
+        let features = Read::new(&self.features)?;
+        match flat {
+            CpuStorage::F64(_) => self.forward::<f64>(features.slice()?, elements(flat, lw)?),
+            _ => self.forward::<f32>(features.slice()?, elements(flat, lw)?),
         }
-        Ok(parts::token(features.dtype()))
+        Ok(wire::token(flat.dtype()))
     }
 
-    fn bwd(&self, features: &Tensor, flat: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
+    fn bwd(&self, _: &Tensor, flat: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
         timed!("recurrent backward", 2 * self.multiply_adds());
-        match features.dtype() {
-            DType::F64 => self.backward::<f64>(features, flat),
-            _ => self.backward::<f32>(features, flat),
+        match flat.dtype() {
+            DType::F64 => self.backward::<f64>(flat),
+            _ => self.backward::<f32>(flat),
         }
     }
 }
