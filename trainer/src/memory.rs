@@ -18,9 +18,9 @@ const LARGE: usize = 512;
 #[derive(Debug)]
 pub struct Lines;
 
-/// `layout`, which begins with a line where it is large.
-fn lined(layout: Layout) -> Layout {
-    if layout.size() < LARGE { layout } else { layout.align_to(LINE).unwrap_or(layout) }
+/// `layout`, which begins with a line where what it holds, or is to hold, is of a large `size`.
+fn lined(layout: Layout, size: usize) -> Layout {
+    if size < LARGE { layout } else { layout.align_to(LINE).unwrap_or(layout) }
 }
 
 // SAFETY: all is passed on to an allocator that upholds the contract for any valid layout. `lined` gives a valid
@@ -29,20 +29,19 @@ fn lined(layout: Layout) -> Layout {
 // memory of this allocator, which looks up a block's own size.
 unsafe impl GlobalAlloc for Lines {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { MiMalloc.alloc(lined(layout)) }
+        unsafe { MiMalloc.alloc(lined(layout, layout.size())) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        unsafe { MiMalloc.alloc_zeroed(lined(layout)) }
+        unsafe { MiMalloc.alloc_zeroed(lined(layout, layout.size())) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { MiMalloc.dealloc(memory, lined(layout)) }
+        unsafe { MiMalloc.dealloc(memory, lined(layout, layout.size())) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let aligned = if size < LARGE { layout } else { layout.align_to(LINE).unwrap_or(layout) };
-        unsafe { MiMalloc.realloc(memory, aligned, size) }
+        unsafe { MiMalloc.realloc(memory, lined(layout, size), size) }
     }
 }
 

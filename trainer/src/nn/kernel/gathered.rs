@@ -200,11 +200,7 @@ pub(super) fn add_weighted<T: Real>(
         at += LANES;
     }
     let rest = chunks.into_remainder();
-    match start {
-        Start::Sum => (),
-        Start::Zero => rest.fill(T::ZERO),
-        Start::Row(row) => rest.copy_from_slice(&row[at..]),
-    }
+    start.set(at, rest);
     for (place, value) in terms {
         add_scaled(rest, value, &from[place + at..][..rest.len()]);
     }
@@ -218,6 +214,24 @@ mod tests {
     /// `rows` x `cols` numbers, of which a share of `filled` is not zero.
     fn matrix(rows: usize, cols: usize, filled: f32, rng: &mut impl Draw) -> Vec<f32> {
         (0..rows * cols).map(|_| if rng.unit() < filled { rng.unit() - 0.5 } else { 0.0 }).collect()
+    }
+
+    /// Padding in a matrix that is full elsewhere.
+    #[test]
+    fn rows_without_entries_are_what_sums_begin_with() {
+        let (k, width) = (5, 67);
+        let mut rng = stream(2, "gathered");
+        let full = matrix(GROUP, k, 1.0, &mut rng);
+        let x = Sparse::from_dense(k, &[full, vec![0.0; GROUP * k]].concat());
+        let group = Gathered::new(&x, GROUP..2 * GROUP);
+        assert!(group.dense.is_some(), "such rows are gathered like the others");
+        let (w, row) = (matrix(k, width, 1.0, &mut rng), matrix(1, width, 1.0, &mut rng));
+        let part = Part { w: &w, stride: width, at: 0, width };
+        let mut got = vec![1.0; GROUP * width];
+        group.multiply(part, Start::Row(&row), &mut got);
+        assert_eq!(got, row.repeat(GROUP));
+        group.multiply(part, Start::Zero, &mut got);
+        assert_eq!(got, vec![0.0; GROUP * width]);
     }
 
     #[test]

@@ -49,6 +49,18 @@ pub enum Start<'a, T> {
     Row(&'a [T]),
 }
 
+impl<T: Real> Start<'_, T> {
+    /// Makes `to`, the part of a row from column `at` on, what its sums begin with.
+    #[inline(always)]
+    pub(super) fn set(self, at: usize, to: &mut [T]) {
+        match self {
+            Self::Sum => (),
+            Self::Zero => to.fill(T::ZERO),
+            Self::Row(row) => to.copy_from_slice(&row[at..][..to.len()]),
+        }
+    }
+}
+
 /// One row after the other, this far apart.
 #[derive(Clone, Copy)]
 pub struct Every(pub usize);
@@ -133,6 +145,11 @@ pub fn gemm_rows<T: Real>(
     start: Start<'_, T>,
     (c, c_rows): (&mut [T], impl Rows),
 ) {
+    let (m, n, k) = size;
+    if k == 0 {
+        (0..m).for_each(|row| start.set(0, &mut c[c_rows.start(row)..][..n]));
+        return;
+    }
     pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows });
 }
 
@@ -293,6 +310,19 @@ pub fn transpose<T: Real>(rows: usize, cols: usize, from: &[T]) -> Vec<T> {
 mod tests {
     use super::*;
     use crate::seed::{Draw, stream};
+
+    #[test]
+    fn a_product_without_terms_is_what_sums_begin_with() {
+        let (m, n) = (13, 35);
+        let row: Vec<f64> = (0..n).map(|j| j as f64).collect();
+        let mut c = vec![7.0; m * n];
+        gemm((m, n, 0), &[], Order::Columns(m), &[], &mut c);
+        assert_eq!(c, vec![7.0; m * n]);
+        affine((m, n, 0), &[], &[], &row, &mut c);
+        assert_eq!(c, row.repeat(m));
+        product((m, n, 0), &[], Order::Rows(0), &[], &mut c);
+        assert_eq!(c, vec![0.0; m * n]);
+    }
 
     #[test]
     fn agrees_with_the_textbook_for_odd_sizes_and_both_orders_of_a() {

@@ -68,6 +68,17 @@ impl Slot {
         let first = grads.next();
         first.map(|first| grads.try_fold(first, |sum, grad| added(&sum, &grad))).transpose()
     }
+
+    /// As [`Slot::take`], for an op of one result: candle comes back to it by way of that result only.
+    ///
+    /// # Errors
+    /// As [`Slot::take`], and if nothing was added.
+    pub(super) fn gradient(&self) -> Result<Tensor> {
+        match self.take()? {
+            Some(grad) => Ok(grad),
+            None => bail!("a kernel was asked for a backward pass without a gradient"),
+        }
+    }
 }
 
 /// `a + b` on all threads.
