@@ -14,7 +14,7 @@ use candle_core::{DType, Device, Tensor};
 use ddn_trainer::config::ExperimentConfig;
 use ddn_trainer::learner::mixer::JointStep;
 use ddn_trainer::learner::scheme::Setting;
-use ddn_trainer::learner::td::{TdConfig, greedy_rows};
+use ddn_trainer::learner::td::greedy_rows;
 use ddn_trainer::metrics::progress::Progress;
 use ddn_trainer::nn::Sparse;
 use ddn_trainer::rollout::{Plan, Player, play};
@@ -48,7 +48,7 @@ fn learn(mixer: &str) -> anyhow::Result<(Vec<f64>, (usize, usize))> {
 
     // The mixer again, over the parameters it has learned.
     let (_, params) = *scheme.params().first().context("a scheme has parameters")?;
-    let td = TdConfig { gamma: config.learner.gamma, double_q: config.learner.double_q };
+    let td = config.learner.td();
     let setting = Setting {
         spec: &spec,
         mixer: &config.mixer,

@@ -160,7 +160,7 @@ impl Oracle {
 }
 
 fn setting<'a>(spec: &'a EnvSpec, mixer: &'a toml::Table) -> Setting<'a> {
-    let td = TdConfig { gamma: 0.99, double_q: true };
+    let td = TdConfig { gamma: 0.99, double_q: true, lambda: 0.0 };
     Setting { spec, mixer, seed: 1, dtype: DType::F64, td, clip: 10.0 }
 }
 

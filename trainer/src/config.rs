@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use crate::env;
 use crate::error::ConfigError;
+use crate::learner::td::TdConfig;
 use crate::learner::{mixer, scheme};
 use crate::registry::find;
 
@@ -116,6 +117,9 @@ pub struct LearnerConfig {
     pub gamma: f64,
     /// The online network picks the next action, the slow one values it.
     pub double_q: bool,
+    /// λ of TD(λ): the share of each target that follows the rewards of the steps after instead of the slow network's
+    /// value of the next one. 0 is the paper's; between 0.4 and 0.8, rewards travel back along an episode much faster.
+    pub td_lambda: f64,
     /// Episodes between copies into the slow networks.
     pub target_interval: u64,
     /// Largest gradient norm of each optimiser.
@@ -136,12 +140,21 @@ impl Default for LearnerConfig {
             updates_per_episode: 1.0,
             gamma: 0.99,
             double_q: true,
+            td_lambda: 0.0,
             target_interval: 200,
             clip: 10.0,
             reward_scale: 1.0,
             shards: 1,
             normalise: false,
         }
+    }
+}
+
+impl LearnerConfig {
+    /// How targets are made.
+    #[must_use]
+    pub const fn td(&self) -> TdConfig {
+        TdConfig { gamma: self.gamma, double_q: self.double_q, lambda: self.td_lambda }
     }
 }
 
@@ -275,6 +288,7 @@ impl ExperimentConfig {
             "must be above 0 and at most 1000",
         )?;
         check((0.0..=1.0).contains(&self.learner.gamma), "learner.gamma", "must be in 0..=1")?;
+        check((0.0..=1.0).contains(&self.learner.td_lambda), "learner.td_lambda", "must be in 0..=1")?;
         let clip = self.learner.clip;
         check(clip > 0.0 && clip.is_finite(), "learner.clip", "must be a number above 0")?;
         let scale = self.learner.reward_scale;

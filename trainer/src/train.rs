@@ -19,7 +19,6 @@ use crate::error::{ConfigError, During, EnvError, LearnError, TrainError};
 use crate::eval::Score;
 use crate::learner::normaliser::Normaliser;
 use crate::learner::scheme::{self, Metrics, Normalised, Scheme, Setting};
-use crate::learner::td::TdConfig;
 use crate::metrics::progress::Progress;
 use crate::metrics::{Record, Recorder};
 use crate::ranks::{Team, play_together};
@@ -59,7 +58,7 @@ pub fn build_scheme_as(
     spec: &EnvSpec,
     dtype: DType,
 ) -> Result<Box<dyn Scheme>, ConfigError> {
-    let td = TdConfig { gamma: config.learner.gamma, double_q: config.learner.double_q };
+    let td = config.learner.td();
     let setting =
         Setting { spec, mixer: &config.mixer, seed: config.seed, dtype, td, clip: config.learner.clip };
     let scheme = scheme::build(&config.scheme, &setting)?;

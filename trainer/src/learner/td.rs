@@ -16,6 +16,9 @@ pub struct TdConfig {
     pub gamma: f64,
     /// The online network picks the next action, the slow one values it.
     pub double_q: bool,
+    /// λ: how much of a target follows the rewards of the steps after, the rest being the slow network's value of
+    /// the next step. 0 is the paper's.
+    pub lambda: f64,
 }
 
 /// What a TD problem came to, for the log and for tests.
@@ -90,10 +93,33 @@ fn frames_of(state: &Sparse, frames: usize, range: std::ops::Range<usize>) -> Sp
     state.select((0..episodes).flat_map(|b| range.clone().map(move |t| b * frames + t)))
 }
 
+/// What stands for the value of the next step in each target: of `bootstrap` `[B, T, K]` the share 1 - λ, and λ of
+/// the target of the step after, if there is one.
+fn blended(mask: &[f32], reward: &[f64], keep: &[f64], bootstrap: Tensor, lambda: f64) -> Result<Tensor> {
+    if lambda == 0.0 {
+        return Ok(bootstrap);
+    }
+    let (b, t, k) = bootstrap.dims3()?;
+    let mut values: Vec<f64> = bootstrap.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    for episode in 0..b {
+        let steps = mask[episode * t..][..t].iter().take_while(|&&exists| exists > 0.0).count();
+        for step in (0..steps.saturating_sub(1)).rev() {
+            let (row, after) = (episode * t + step, episode * t + step + 1);
+            for head in 0..k {
+                let target = reward[after] + keep[after] * values[after * k + head];
+                let value = &mut values[row * k + head];
+                *value = (1.0 - lambda) * *value + lambda * target;
+            }
+        }
+    }
+    Tensor::from_vec(values, (b, t, k), &Device::Cpu)?.to_dtype(bootstrap.dtype())
+}
+
 /// Builds the TD problem of `batch` and asks the mixer for its losses.
 ///
 /// `online` and `slow` are unrolled over all T + 1 frames; `reward` `[B, T]` includes intrinsic
-/// reward. `y = r + γ · (1 - terminated) · Q⁻_tot(s', greedy')`.
+/// reward. `y_t = r_t + γ · (1 - terminated_t) · ((1 - λ) · Q⁻_tot(s_{t+1}, greedy_{t+1}) + λ · y_{t+1})`; the last
+/// existing step has no `y_{t+1}`, there λ is 0.
 ///
 /// # Errors
 /// If the shapes disagree.
@@ -156,6 +182,7 @@ pub fn td_losses_chosen(
         agent_inputs: &batch.inputs,
     })?;
     let keep: Vec<f64> = batch.terminated.iter().map(|&end| config.gamma * f64::from(1.0 - end)).collect();
+    let bootstrap = blended(&batch.mask, reward, &keep, bootstrap, config.lambda)?;
     let reward = floats(reward.to_vec(), (b, t, 1))?;
     let target = floats(keep, (b, t, 1))?.broadcast_mul(&bootstrap)?.broadcast_add(&reward)?.detach();
     let mask = floats(batch.mask.iter().map(|&m| f64::from(m)).collect(), (b, t, 1))?;
@@ -195,4 +222,55 @@ pub fn td_losses_chosen(
     let losses = mixer.losses(&td)?;
     let target_mean = if batch.filled() > 0.0 { scalar(&masked_mean(&target, &mask)?)? } else { 0.0 };
     Ok(TdOutcome { losses, target, target_mean })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Draw, stream};
+
+    /// The forward view: the mean of the returns after 1, 2, … steps, by weights (1 - λ), (1 - λ) λ, …, the last of
+    /// which takes what is left. A value of 0 after the last step is an end of the task.
+    fn forward_view(reward: &[f64], value: &[f64], gamma: f64, lambda: f64) -> f64 {
+        let last = reward.len() - 1;
+        let (mut gain, mut left, mut mean) = (0.0, 1.0, 0.0);
+        for (step, (reward, value)) in reward.iter().zip(value).enumerate() {
+            let discount = gamma.powi(step as i32);
+            gain += discount * reward;
+            let weight = if step == last { left } else { left * (1.0 - lambda) };
+            mean += weight * (gain + discount * gamma * value);
+            left -= weight;
+        }
+        mean
+    }
+
+    #[test]
+    fn targets_are_the_mean_of_the_returns_after_every_number_of_steps() -> Result<()> {
+        let (t, k, gamma) = (6, 2, 0.9);
+        // One episode whose task ends, one that is cut, one of one step; the rest is padding of any content.
+        let (lengths, ends) = ([6, 4, 1], [true, false, true]);
+        let mut rng = stream(1, "values");
+        let mut random =
+            |count: usize| (0..count).map(|_| 2.0 * f64::from(rng.unit()) - 1.0).collect::<Vec<_>>();
+        let (reward, values) = (random(3 * t), random(3 * t * k));
+        let mask: Vec<f32> = (0..3 * t).map(|i| f32::from(u8::from(i % t < lengths[i / t]))).collect();
+        let ended = |i: usize| ends[i / t] && i % t + 1 == lengths[i / t];
+        let keep: Vec<f64> = (0..3 * t).map(|i| if ended(i) { 0.0 } else { gamma }).collect();
+        for lambda in [0.0, 0.3, 0.6, 1.0] {
+            let bootstrap = Tensor::from_slice(&values, (3, t, k), &Device::Cpu)?;
+            let follows: Vec<f64> =
+                blended(&mask, &reward, &keep, bootstrap, lambda)?.flatten_all()?.to_vec1()?;
+            for (i, _) in mask.iter().enumerate().filter(|&(_, &exists)| exists > 0.0) {
+                let rest = i..i / t * t + lengths[i / t];
+                for head in 0..k {
+                    let target = reward[i] + keep[i] * follows[i * k + head];
+                    let value: Vec<f64> =
+                        rest.clone().map(|i| if ended(i) { 0.0 } else { values[i * k + head] }).collect();
+                    let want = forward_view(&reward[rest.clone()], &value, gamma, lambda);
+                    assert!((target - want).abs() < 1e-12, "λ {lambda}, step {i}: {target}, not {want}");
+                }
+            }
+        }
+        Ok(())
+    }
 }
