@@ -31,6 +31,7 @@ fn plan(count: usize) -> Plan<'static> {
 }
 
 fn update(c: &mut Criterion) {
+    ddn_trainer::memory::keep_pages();
     let some = config(scheme::REGISTRY[0].name, mixer::REGISTRY[0].name);
     let mut envs = build_envs(&some, some.rollout.envs).expect("the environment builds");
     let spec = envs[0].spec().clone();

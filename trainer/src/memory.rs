@@ -26,7 +26,7 @@ fn lined(layout: Layout, size: usize) -> Layout {
 // SAFETY: all is passed on to an allocator that upholds the contract for any valid layout. `lined` gives a valid
 // one of the same size whose alignment is no smaller. That `alloc` and `dealloc` see the same layout holds
 // here, too, since it depends on the layout alone; `realloc` asks for the new size's alignment and hands over
-// memory of this allocator, which looks up a block's own size.
+// memory of this allocator, which looks up a block's own size and alignment (read in the pinned version).
 unsafe impl GlobalAlloc for Lines {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         unsafe { MiMalloc.alloc(lined(layout, layout.size())) }

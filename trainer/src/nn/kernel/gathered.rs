@@ -186,11 +186,7 @@ pub(super) fn add_weighted<T: Real>(
     let mut chunks = to.chunks_exact_mut(LANES);
     for to in &mut chunks {
         // An array of its own stays in registers over all terms.
-        let mut sums: [T; LANES] = match start {
-            Start::Sum => (&*to).try_into().expect("chunks have this length"),
-            Start::Zero => [T::ZERO; LANES],
-            Start::Row(row) => row[at..at + LANES].try_into().expect("a slice of this length"),
-        };
+        let mut sums: [T; LANES] = start.first(at, to);
         for (place, value) in terms.clone() {
             for (sum, &from) in sums.iter_mut().zip(&from[place + at..][..LANES]) {
                 *sum = value.fma(from, *sum);

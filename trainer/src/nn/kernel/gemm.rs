@@ -1,7 +1,7 @@
 //! Dense products of small matrices, the inner loop of everything here.
 //!
-//! `c[m, n] += a[m, k] · b[k, n]`. `a` lies row after row or column after column, so one routine
-//! serves the product, and the product with `a` transposed. Every element of `c` is summed over
+//! `c[m, n] = start + a[m, k] · b[k, n]`. `a` lies row after row or column after column, so one
+//! routine serves the product, and the product with `a` transposed. Every element of `c` is summed over
 //! `k` in order with fused multiply-adds, whatever the blocking: the bits depend on neither the
 //! block sizes nor the vector width.
 
@@ -59,6 +59,16 @@ impl<T: Real> Start<'_, T> {
             Self::Row(row) => to.copy_from_slice(&row[at..][..to.len()]),
         }
     }
+
+    /// What the sums of `W` elements from column `at` on begin with; `to` begins with what is there.
+    #[inline(always)]
+    pub(super) fn first<const W: usize>(self, at: usize, to: &[T]) -> [T; W] {
+        match self {
+            Self::Sum => array(to, 0),
+            Self::Zero => [T::ZERO; W],
+            Self::Row(row) => array(row, at),
+        }
+    }
 }
 
 /// One row after the other, this far apart.
@@ -111,9 +121,12 @@ const PANEL: usize = 256;
 /// Rows of a tile: with two registers each they are 12 accumulators, of the 16 that AVX2 has.
 const TALL: usize = 6;
 
-/// Rows of a tile where there are 32 registers and the elements of a column of `a` follow each other. Rows
-/// of `a` need an address each, for which 12 are too many.
-const TALLER: usize = 12;
+/// Rows of a tile where there are 32 registers. Rows of `a` need an address each.
+const TALLER: usize = 8;
+
+/// Rows of a tile where there are 32 registers and the elements of a column of `a` follow each other, so that one
+/// address will do.
+const TALLEST: usize = 12;
 
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
 pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
@@ -133,7 +146,7 @@ pub fn affine<T: Real>(size: (usize, usize, usize), a: &[T], b: &[T], bias: &[T]
     gemm_rows(size, (a, Order::Rows(size.2)), (b, every), Start::Row(bias), (c, every));
 }
 
-/// `c += a · b` from `start` on, where the rows of `b` and `c` lie where they say.
+/// `c = start + a · b`, where the rows of `b` and `c` lie where they say.
 ///
 /// A function of its own, so that it is compiled once per instruction set: pasted into every
 /// caller, the accumulators of some copies ended on the stack.
@@ -171,19 +184,21 @@ impl<T: Real, B: Rows, C: Rows> pulp::WithSimd for Gemm<'_, T, B, C> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         match (size_of::<S::f32s>(), self.order) {
-            (64, Order::Columns(_)) => self.run::<32, 16, TALLER>(),
-            (64, Order::Rows(_)) => self.run::<32, 16, TALL>(),
+            (64, Order::Columns(_)) => self.run::<32, 16, TALLEST>(),
+            (64, Order::Rows(_)) => self.run::<32, 16, TALLER>(),
             _ => self.run::<16, 8, TALL>(),
         }
     }
 }
 
-/// How many of the rows that are left the next tile takes, at most `tallest`: two equal tiles do more at
-/// once than a tall one and a flat one.
+/// How many of the rows that are left the next tile takes, at most `most`: two tiles of much the same height do
+/// more at once than a tall one and a flat one.
 #[inline(always)]
-fn height(left: usize, tallest: usize) -> usize {
-    if left >= tallest.max(2 * TALL) {
-        tallest
+fn height(left: usize, most: usize) -> usize {
+    if most == TALLEST && (left == TALLEST || left > 2 * TALLER) {
+        TALLEST
+    } else if most >= TALLER && (left == TALLER || left > 2 * TALL) {
+        TALLER
     } else if left >= 2 * TALL {
         TALL
     } else if left > TALL {
@@ -195,18 +210,18 @@ fn height(left: usize, tallest: usize) -> usize {
 
 impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     #[inline(always)]
-    fn run<const WIDE: usize, const HALF: usize, const TALLEST: usize>(mut self) {
+    fn run<const WIDE: usize, const HALF: usize, const MOST: usize>(mut self) {
         let (_, n, k) = self.size;
         for start in (0..k).step_by(PANEL) {
             let panel = start..k.min(start + PANEL);
             let mut j = 0;
             while j < n {
                 j += match n - j {
-                    left if left >= WIDE => self.columns::<WIDE, TALLEST>(j, panel.clone()),
-                    left if left >= HALF => self.columns::<HALF, TALLEST>(j, panel.clone()),
-                    left if left >= 8 => self.columns::<8, TALLEST>(j, panel.clone()),
-                    left if left >= 4 => self.columns::<4, TALLEST>(j, panel.clone()),
-                    _ => self.columns::<1, TALLEST>(j, panel.clone()),
+                    left if left >= WIDE => self.columns::<WIDE, MOST>(j, panel.clone()),
+                    left if left >= HALF => self.columns::<HALF, MOST>(j, panel.clone()),
+                    left if left >= 8 => self.columns::<8, MOST>(j, panel.clone()),
+                    left if left >= 4 => self.columns::<4, MOST>(j, panel.clone()),
+                    _ => self.columns::<1, MOST>(j, panel.clone()),
                 };
             }
         }
@@ -214,12 +229,13 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
 
     /// All rows of `W` columns from `j` on; gives back `W`.
     #[inline(always)]
-    fn columns<const W: usize, const TALLEST: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
+    fn columns<const W: usize, const MOST: usize>(&mut self, j: usize, panel: Range<usize>) -> usize {
         let (m, ..) = self.size;
         let mut i = 0;
         while i < m {
-            i += match height(m - i, TALLEST) {
-                TALLER if TALLEST == TALLER => self.tile::<W, TALLER>(i, j, &panel),
+            i += match height(m - i, MOST) {
+                TALLEST if MOST == TALLEST => self.tile::<W, TALLEST>(i, j, &panel),
+                TALLER if MOST >= TALLER => self.tile::<W, TALLER>(i, j, &panel),
                 TALL => self.tile::<W, TALL>(i, j, &panel),
                 5 => self.tile::<W, 5>(i, j, &panel),
                 4 => self.tile::<W, 4>(i, j, &panel),
@@ -235,6 +251,7 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     #[inline(always)]
     fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
         let Self { a, order, b, b_rows, start, ref mut c, c_rows, .. } = *self;
+        // A choice for each row would keep the sums out of the registers.
         let sums: [[T; W]; R] = match start {
             Start::Zero if panel.start == 0 => [[T::ZERO; W]; R],
             Start::Row(row) if panel.start == 0 => [array(row, j); R],

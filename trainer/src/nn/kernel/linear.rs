@@ -173,7 +173,7 @@ impl CustomOp3 for Linear {
                 self.y.leave(self.forward::<f32>(x.slice()?, w, b, shape));
             }
         }
-        Ok(wire::token(token.dtype()))
+        Ok(wire::token_storage(token.dtype()))
     }
 
     fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {

@@ -5,7 +5,8 @@
 //!
 //! * vector code: `vectorised!` compiles a loop once per instruction set and picks at run time;
 //! * threads: work is cut into [`SHARDS`] parts whose number does not depend on the machine, and
-//!   their partial sums are added in order, so the bits do not depend on the number of threads.
+//!   their partial sums are added in order, so the bits do not depend on the number of threads;
+//! * between kernels, results and gradients go over a [`Wire`], past candle's own sums.
 
 mod blend;
 mod block;

@@ -143,7 +143,7 @@ impl CustomOp2 for SparseLinear {
             CpuStorage::F64(_) => self.y.leave(self.forward::<f64>(elements(w, lw)?, elements(b, lb)?)),
             _ => self.y.leave(self.forward::<f32>(elements(w, lw)?, elements(b, lb)?)),
         }
-        Ok(wire::token(w.dtype()))
+        Ok(wire::token_storage(w.dtype()))
     }
 
     fn bwd(&self, w: &Tensor, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {

@@ -1,7 +1,6 @@
 //! A result that an op hands to the next one, and the way back for its gradient.
 //!
-//! candle adds up the gradients of a tensor: for every op that reads it a tensor of zeros and a sum, on one
-//! thread. Here an op gives candle a token of one number and leaves its result in a [`Slot`]. An op that
+//! candle adds up the gradients of a tensor on one thread, beginning with a tensor of zeros. Here an op gives candle a token of one number and leaves its result in a [`Slot`]. An op that
 //! takes a [`Wire`] depends on the token, reads the result, and leaves its gradient in the slot as it is.
 //! Whatever else reads the wire finds a tensor: an op on the token that picks up the result.
 
@@ -14,7 +13,7 @@ use candle_core::{
 
 use super::{Read, Real, make_shards, shard};
 
-/// A tensor that an op made or a variable holds, with a shortcut for kernels.
+/// A tensor, with a shortcut for kernels.
 #[derive(Clone, Debug)]
 pub struct Wire {
     /// `[1]`; what an op that takes the wire depends on.
@@ -23,7 +22,8 @@ pub struct Wire {
     slot: Arc<Slot>,
 }
 
-/// Where an op leaves its result, and the ops that read it their gradients.
+/// Where an op leaves its result, and the ops that read it their gradients. A graph whose backward pass
+/// failed must not be asked again: gradients of the first time may still lie here.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     value: Mutex<Option<CpuStorage>>,
@@ -108,7 +108,7 @@ fn added_as<T: Real>(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// What an op itself gives candle.
-pub(super) fn token(dtype: DType) -> (CpuStorage, Shape) {
+pub(super) fn token_storage(dtype: DType) -> (CpuStorage, Shape) {
     let storage = match dtype {
         DType::F64 => f64::to_cpu_storage_owned(vec![0.0]),
         _ => f32::to_cpu_storage_owned(vec![0.0]),
@@ -229,10 +229,10 @@ impl CustomOp1 for Tap {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok(token(candle_core::backend::BackendStorage::dtype(storage)))
+        Ok(token_storage(candle_core::backend::BackendStorage::dtype(storage)))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        self.0.take()
+        self.0.gradient().map(Some)
     }
 }

@@ -62,10 +62,7 @@ impl Block {
         ]
         .concat();
 
-        let mut dw =
-            if share > 1 { self.shared_weight_grads(h, grad) } else { self.own_weight_grads(h, grad) };
-        let scale = T::from_f64(self.source.scale);
-        dw.iter_mut().for_each(|dw| *dw = scale * *dw);
+        let dw = if share > 1 { self.shared_weight_grads(h, grad) } else { self.own_weight_grads(h, grad) };
         let cpu = &Device::Cpu;
         let len = flat.len();
         Ok((Some(Tensor::from_vec(flat, len, cpu)?), Some(Tensor::from_vec(dw, (k, m + 1, d), cpu)?)))

@@ -228,7 +228,7 @@ impl CustomOp2 for Block {
             }
             _ => self.out.leave(self.forward::<f32>(elements(flat, lf)?, elements(w, lw)?)),
         }
-        Ok(wire::token(w.dtype()))
+        Ok(wire::token_storage(w.dtype()))
     }
 
     fn bwd(&self, _: &Tensor, w: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {

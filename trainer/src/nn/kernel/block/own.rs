@@ -88,14 +88,14 @@ impl Block {
         }
     }
 
-    /// dW `[K, M + 1, D]` without scale: one task per k over all rows, so that no partial sums exist.
+    /// dW `[K, M + 1, D]`: one task per k over all rows, so that no partial sums exist.
     pub(super) fn own_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
         let groups = self.groups(0..self.distinct.len());
         let mut dw = vec![T::ZERO; k * (m + 1) * d];
         dw.par_chunks_exact_mut((m + 1) * d).zip(&groups).for_each(|(dw, group)| {
-            let (size, group) = ((m, d), group.as_slice());
-            vectorised!(<T>(size: (usize, usize), group: &[(u32, f32)], h: &[T], grad: &[T], dw: &mut [T]) {
+            let (size, scale, group) = ((m, d), T::from_f64(self.source.scale), group.as_slice());
+            vectorised!(<T>(size: (usize, usize), scale: T, group: &[(u32, f32)], h: &[T], grad: &[T], dw: &mut [T]) {
                 let (m, d) = size;
                 let (mut inputs, mut grads) = (Vec::new(), Vec::new());
                 for group in group.chunks(ROWS) {
@@ -103,6 +103,7 @@ impl Block {
                     gather(group, grad, d, &mut grads);
                     gemm((m + 1, d, group.len()), &inputs, Order::Columns(m + 1), &grads, dw);
                 }
+                dw.iter_mut().for_each(|dw| *dw = scale * *dw);
             });
         });
         dw

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::{GROUP, Gathered, Part, add_scaled};
-use crate::nn::kernel::{Order, Real, Start, gemm, product, vectorised};
+use crate::nn::kernel::{Order, Real, Start, gemm, make_shards, product, shard, vectorised};
 
 /// Rows of a table that are made at once: those of the 200 columns of W that Predator-Prey uses are 800 KiB.
 const SLICE: usize = 16;
@@ -108,8 +108,7 @@ impl Block {
         }
     }
 
-    /// dW `[K, M + 1, D]` without scale: one task per slice of M over all steps, so that no partial
-    /// sums exist.
+    /// dW `[K, M + 1, D]`: one task per slice of M over all steps, so that no partial sums exist.
     pub(super) fn shared_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
         let tasks: Vec<Range<usize>> = slices(m).chain(std::iter::once(m..m + 1)).collect();
@@ -127,11 +126,13 @@ impl Block {
                 part
             })
             .collect();
-        let mut dw = vec![T::ZERO; k * (m + 1) * d];
-        dw.par_chunks_exact_mut((m + 1) * d).enumerate().for_each(|(column, dw)| {
-            for (slice, part) in tasks.iter().zip(&parts) {
-                let len = slice.len() * d;
-                dw[slice.start * d..][..len].copy_from_slice(&part[column * len..][..len]);
+        let scale = T::from_f64(self.source.scale);
+        let (dw, _) = make_shards(k, (m + 1) * d, |index, dw| {
+            for (column, dw) in shard(k, index).zip(dw.chunks_exact_mut((m + 1) * d)) {
+                for (slice, part) in tasks.iter().zip(&parts) {
+                    let (to, from) = (&mut dw[slice.start * d..slice.end * d], slice.len() * d * column);
+                    to.iter_mut().zip(&part[from..]).for_each(|(to, &from)| *to = scale * from);
+                }
             }
         });
         dw

@@ -49,7 +49,9 @@ impl Recurrent {
         let cpu = &Device::Cpu;
         let dflat = sum_shards(parts);
         let len = dflat.len();
-        self.features.slot().add(Tensor::from_vec(dx, (b * t * n, f), cpu)?);
+        if self.features.tracks() {
+            self.features.slot().add(Tensor::from_vec(dx, (b * t * n, f), cpu)?);
+        }
         Ok((Some(self.features.token().zeros_like()?), Some(Tensor::from_vec(dflat, len, cpu)?)))
     }
 }

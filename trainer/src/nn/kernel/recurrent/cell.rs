@@ -16,6 +16,7 @@ pub(super) fn cell<T: Real>(gates: &[T], recurrent: &[T], last: &mut [T], kept: 
             let (kr, kept) = kept.split_at_mut(h);
             let (kz, kept) = kept.split_at_mut(h);
             let (kn, km) = kept.split_at_mut(h);
+            // Of a length that the compiler knows like the others'.
             let km = &mut km[..h];
             for j in 0..h {
                 let r = (gr[j] + hr[j]).sigmoid();

@@ -148,7 +148,7 @@ struct Recurrent {
     /// Per shard r, z, n and W_hn h + b_hn, `4H` for every step of every sequence in the order of the
     /// forward pass.
     kept: Mutex<Vec<CpuStorage>>,
-    /// Hidden states and outputs: two results, of which none needs a gradient of their common size.
+    /// Hidden states and outputs.
     results: [Arc<Slot>; 2],
 }
 
@@ -190,7 +190,7 @@ impl CustomOp2 for Recurrent {
             CpuStorage::F64(_) => self.forward::<f64>(features.slice()?, elements(flat, lw)?),
             _ => self.forward::<f32>(features.slice()?, elements(flat, lw)?),
         }
-        Ok(wire::token(flat.dtype()))
+        Ok(wire::token_storage(flat.dtype()))
     }
 
     fn bwd(&self, _: &Tensor, flat: &Tensor, _: &Tensor, _: &Tensor) -> Result<Grads> {
