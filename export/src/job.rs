@@ -37,6 +37,8 @@ pub trait Trained {
 
 /// Episodes that show which ranges there are, whatever else is recorded.
 pub const CALIBRATION: usize = 16;
+/// Episodes that a policy is rounded on.
+pub const ROUNDING: usize = 256;
 /// Below this share of numbers that are not zero, it pays to look for zeros.
 const SPARSE: f64 = 0.5;
 /// Seed of the episodes that two engines are compared on.
@@ -94,7 +96,11 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let engines = job.engines.iter().filter(|name| *name != REFERENCE);
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
     let checked = if job.engines.is_empty() { 0 } else { job.episodes };
-    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(CALIBRATION);
+    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(if job.quantize.is_some() {
+        ROUNDING
+    } else {
+        CALIBRATION
+    });
     let recordings = trained.record(recorded)?;
     let first = recordings.first().ok_or_else(|| ExportError::Recording {
         episode: 0,
@@ -144,7 +150,7 @@ fn round(
     frozen: &Frozen,
     recordings: &[Recording],
 ) -> Result<(Runtime, Vec<Output>), ExportError> {
-    let mut quantized = Quantized::int8(frozen, calibration(recordings))?;
+    let mut quantized = Quantized::int8(frozen, &recordings[..ROUNDING.min(recordings.len())])?;
     let mut runtime = Runtime::load(&frozen.spec, quantized.encode()?)?;
     quantized.known_answers =
         recordings.first().map(|first| replay::self_test(&mut runtime, &frozen.spec, first)).transpose()?;

@@ -21,12 +21,12 @@ const MARGIN: f64 = 1.25;
 /// The largest int16 of a slot.
 const LARGEST: f64 = 32_767.0;
 
-/// The graph and the tensors of a network whose blocks have no constant row.
+/// The graph and the tensors of a network whose blocks have no constant row; `lift` as in [`Gram::rule`].
 ///
 /// # Errors
 /// [`ExportError::Unsupported`] with the layer that cannot be expressed.
-pub(super) fn network(frozen: &Frozen, trace: &Trace) -> Result<(String, Typed), ExportError> {
-    let mut builder = Builder::new(frozen, trace);
+pub(super) fn network(frozen: &Frozen, trace: &Trace, lift: f64) -> Result<(String, Typed), ExportError> {
+    let mut builder = Builder::new(frozen, trace, lift);
     let last = frozen.layers.len().saturating_sub(1);
     for (index, layer) in frozen.layers.iter().enumerate() {
         builder.layer(layer, index == last)?;
@@ -45,6 +45,7 @@ struct Slot {
 struct Builder<'f> {
     frozen: &'f Frozen,
     trace: &'f Trace,
+    lift: f64,
     /// The slot of the agent input in integers.
     input: usize,
     slots: BTreeMap<usize, Slot>,
@@ -53,7 +54,7 @@ struct Builder<'f> {
 }
 
 impl<'f> Builder<'f> {
-    fn new(frozen: &'f Frozen, trace: &'f Trace) -> Self {
+    fn new(frozen: &'f Frozen, trace: &'f Trace, lift: f64) -> Self {
         let input = frozen.layers.iter().map(|layer| layer.output).max().unwrap_or(0) + 1;
         let layout = in_order(frozen.spec.input_dim());
         // A product over the whole input stays below 2^30.
@@ -64,6 +65,7 @@ impl<'f> Builder<'f> {
         Self {
             frozen,
             trace,
+            lift,
             input,
             slots: BTreeMap::from([(input, Slot { unit: 1.0 / scale, layout })]),
             graph: vec![format!("quantize:0>{input}:input")],
@@ -97,11 +99,11 @@ impl<'f> Builder<'f> {
             self.dense(layer, x.layout.len())?;
         }
         let layout = in_order(bias.data.len());
-        let rows = Rows::of(&layout, &x.layout, by_rows(weight));
+        let rows = self.rows(layer, "weight", weight, &layout, &x.layout);
         let finest = rows.units.iter().fold(0.0, |largest: f64, unit| largest.max(unit * x.unit));
         let unit = self.unit(layer.output).max(2.0 * finest);
         let products: Vec<f64> = rows.units.iter().map(|unit| unit * x.unit).collect();
-        let biases = layout.iter().map(|row| value(bias, *row) / unit);
+        let biases = layout.iter().zip(&rows.shifts).map(|(row, shift)| (value(bias, *row) + shift) / unit);
         let biases = integers(layer, "bias", biases, 29)?;
         let scales = products.iter().map(|product| product / unit * f64::from(32).exp2());
         let scales = integers(layer, "scale", scales, 31)?;
@@ -126,10 +128,12 @@ impl<'f> Builder<'f> {
         let x = self.slot(layer.inputs[0])?;
         self.dense(layer, x.layout.len())?;
         let layout = in_order(bias.data.len());
-        let rows = Rows::of(&layout, &x.layout, by_rows(weight));
+        let rows = self.rows(layer, "weight", weight, &layout, &x.layout);
+        let biases =
+            bias.data.iter().zip(&rows.shifts).map(|(bias, shift)| (f64::from(*bias) + shift) as f32);
         let scales = rows.units.iter().take(bias.data.len()).map(|unit| (unit * x.unit) as f32).collect();
         self.add(layer, "weight", &[layout.len(), x.layout.len()], Numbers::I8(rows.values));
-        self.add(layer, "bias", &[bias.data.len()], Numbers::F32(bias.data.clone()));
+        self.add(layer, "bias", &[bias.data.len()], Numbers::F32(biases.collect()));
         self.add(layer, "scale", &[bias.data.len()], Numbers::F32(scales));
         self.push("values_i8", layer);
         Ok(())
@@ -145,7 +149,8 @@ impl<'f> Builder<'f> {
         let mut units = Vec::new();
         for k in 0..inputs {
             let at = |j: usize, m: usize| weight.data[(k * slices + m) * width + j];
-            let rows = Rows::of(&b.layout, &h.layout, at);
+            let gram = self.trace.gram(&layer.tensor("weight"), k, slices - 1);
+            let rows = Rows::of(&b.layout, &h.layout, at, |columns| gram.rule(columns, false, self.lift));
             values.extend(rows.values);
             units.extend(rows.units);
         }
@@ -179,20 +184,25 @@ impl<'f> Builder<'f> {
         let gate = |gate: usize| state.layout.iter().map(move |unit| unit.map(|unit| gate * hidden + unit));
         let gates: Layout = (0..3).flat_map(gate).collect();
         let argument = f64::from(ARGUMENT).exp2();
+        let mut shifts = Vec::new();
         for (part, scale, weight, v) in
             [("weight_ih", "scale_ih", weight_ih, &x), ("weight_hh", "scale_hh", weight_hh, &state)]
         {
-            let rows = Rows::of(&gates, &v.layout, by_rows(weight));
+            let rows = self.rows(layer, part, weight, &gates, &v.layout);
             let scales = rows.units.iter().map(|unit| unit * v.unit * argument * f64::from(32).exp2());
             let scales = integers(layer, scale, scales, 31)?;
             self.add(layer, part, &[gates.len(), v.layout.len()], Numbers::I8(rows.values));
             self.add(layer, scale, &[gates.len()], Numbers::I32(scales));
+            shifts.push(rows.shifts);
         }
-        let both = |row: Option<usize>| value(bias_ih, row) + value(bias_hh, row);
-        let biases = gate(0).chain(gate(1)).map(both);
-        let biases = biases.chain(gate(2).map(|row| value(bias_ih, row)));
-        let biases = biases.chain(gate(2).map(|row| value(bias_hh, row))).map(|bias| bias * argument);
-        let biases = integers(layer, "bias", biases, 29)?;
+        let of = |bias: &Tensor, shifts: &[f64]| -> Vec<f64> {
+            gates.iter().zip(shifts).map(|(row, shift)| value(bias, *row) + shift).collect()
+        };
+        let (of_input, of_state) = (of(bias_ih, &shifts[0]), of(bias_hh, &shifts[1]));
+        let n = 2 * state.layout.len();
+        let both = of_input[..n].iter().zip(&of_state[..n]).map(|(input, state)| input + state);
+        let biases = both.chain(of_input[n..].iter().copied()).chain(of_state[n..].iter().copied());
+        let biases = integers(layer, "bias", biases.map(|bias| bias * argument), 29)?;
         self.add(layer, "bias", &[4 * state.layout.len()], Numbers::I32(biases));
         self.slots.insert(layer.output, state);
         self.push("gru_i8", layer);
@@ -233,6 +243,12 @@ impl<'f> Builder<'f> {
         }
         let largest = members.iter().map(|slot| f64::from(self.trace.largest(*slot))).fold(1e-3, f64::max);
         MARGIN * largest / LARGEST
+    }
+
+    /// The rows of a matrix with a bias.
+    fn rows(&self, layer: &Layer, part: &str, weight: &Tensor, rows: &Layout, columns: &Layout) -> Rows {
+        let gram = self.trace.gram(&layer.tensor(part), 0, columns.iter().flatten().count());
+        Rows::of(rows, columns, by_rows(weight), |columns| gram.rule(columns, true, self.lift))
     }
 
     fn affine(&self, layer: &Layer) -> Result<(&'f Tensor, &'f Tensor), ExportError> {

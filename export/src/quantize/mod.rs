@@ -1,12 +1,13 @@
 //! A frozen network in integers: int8 weights with a unit for each row, int16 between the layers.
 //!
 //! ```text
-//! Frozen ── fold ──> Frozen ── trace over recorded steps ──> units of all slots ── build ──> Quantized
+//! Frozen ── fold ──> Frozen ── trace over recorded steps ──> units of all slots, grams of all layers ── build ──> Quantized
 //! ```
 //!
 //! What the integers mean is written in `docs/format.md`; the runtime computes with them alone.
 
 mod build;
+mod gram;
 mod rows;
 mod trace;
 
@@ -20,9 +21,14 @@ use crate::kat::KnownAnswers;
 use crate::record::Recording;
 use crate::safetensors::OBS_RANGE;
 use crate::spec::AgentSpec;
+use crate::verify::{Report, Runtime, compare};
 
 /// Names of the number formats of `--quantize`.
 pub const FORMATS: &[&str] = &["int8"];
+
+/// How much the weights of a row may make up for each other's rounding, from not at all to nearly freely: the
+/// `lift` of [`gram::Gram::rule`].
+const LIFTS: &[f64] = &[1e9, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001];
 
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +44,8 @@ pub struct Quantized {
 }
 
 impl Quantized {
-    /// Rounds `frozen`; the recordings show which ranges its slots need.
+    /// Rounds `frozen`; the recordings show which ranges its slots need, and which errors cancel. Of several ways to
+    /// round, the one is taken by which most actions on the recordings stay what they were.
     ///
     /// # Errors
     /// If a recording contradicts the network, or int8 cannot express it: more than 256 inputs of a dense layer, a layer
@@ -47,14 +54,26 @@ impl Quantized {
         frozen.check()?;
         let folded = fold::constant_rows(frozen)?;
         let trace = trace::Trace::of(&folded, recordings)?;
-        let (graph, mut tensors) = build::network(&folded, &trace)?;
-        if let Some(Tensor { shape, data }) = frozen.obs_range.clone() {
-            tensors.insert(OBS_RANGE.to_owned(), (shape, Numbers::F32(data)));
+        let mut best: Option<(Report, Self)> = None;
+        for lift in LIFTS {
+            let (graph, mut tensors) = build::network(&folded, &trace, *lift)?;
+            if let Some(Tensor { shape, data }) = frozen.obs_range.clone() {
+                tensors.insert(OBS_RANGE.to_owned(), (shape, Numbers::F32(data)));
+            }
+            let mut metadata = frozen.metadata();
+            metadata.insert("ddn.graph", graph);
+            metadata.insert("ddn.quantized", FORMATS[0].to_owned());
+            let made = Self { spec: frozen.spec.clone(), metadata, tensors, known_answers: None };
+            let report = compare(&mut Runtime::load(&made.spec, made.encode()?)?, &made.spec, recordings)?;
+            let better = best.as_ref().is_none_or(|(best, _)| {
+                let further = best.largest_difference.total_cmp(&report.largest_difference);
+                report.equal_actions.cmp(&best.equal_actions).then(further).is_gt()
+            });
+            if better {
+                best = Some((report, made));
+            }
         }
-        let mut metadata = frozen.metadata();
-        metadata.insert("ddn.graph", graph);
-        metadata.insert("ddn.quantized", FORMATS[0].to_owned());
-        Ok(Self { spec: frozen.spec.clone(), metadata, tensors, known_answers: None })
+        best.map(|(_, made)| made).ok_or_else(|| unsupported("no way to round it is known".into()))
     }
 
     /// The bytes of its model file.

@@ -1,5 +1,7 @@
 //! Rows of floats as rows of int8, each in a unit of its own.
 
+use super::gram::Rule;
+
 /// Largest magnitude of a weight; symmetric, so that there is no zero point.
 const LARGEST: f64 = 127.0;
 /// What widths are rounded up to.
@@ -21,12 +23,22 @@ pub(super) struct Rows {
     pub(super) values: Vec<i8>,
     /// `[rows]`
     pub(super) units: Vec<f64>,
+    /// `[rows]`: what the biases gain to make up for the rounding; 0 where they were to stay.
+    pub(super) shifts: Vec<f64>,
 }
 
 impl Rows {
-    /// Rounds `weight(row, column)`; padding is zero.
-    pub(super) fn of(rows: &Layout, columns: &Layout, weight: impl Fn(usize, usize) -> f32) -> Self {
+    /// Rounds `weight(row, column)` by the `rule` for these columns. Padding is zero.
+    pub(super) fn of(
+        rows: &Layout,
+        columns: &Layout,
+        weight: impl Fn(usize, usize) -> f32,
+        rule: impl FnOnce(&[usize]) -> Rule,
+    ) -> Self {
         let mut made = Self::default();
+        let places: Vec<usize> = (0..columns.len()).filter(|place| columns[*place].is_some()).collect();
+        let inputs: Vec<usize> = columns.iter().flatten().copied().collect();
+        let rule = rule(&inputs);
         for row in rows {
             let at = |column: &Option<usize>| match (row, column) {
                 (Some(row), Some(column)) => f64::from(weight(*row, *column)),
@@ -34,8 +46,15 @@ impl Rows {
             };
             let largest = columns.iter().map(|column| at(column).abs()).fold(0.0, f64::max);
             let unit = (largest / LARGEST).max(f64::MIN_POSITIVE);
-            made.values.extend(columns.iter().map(|column| to_i8(at(column) / unit)));
+            let weights: Vec<f64> = places.iter().map(|place| at(&columns[*place]) / unit).collect();
+            let (values, shift) = rule.apply(&weights, to_i8);
+            let first = made.values.len();
+            made.values.resize(first + columns.len(), 0);
+            for (place, value) in places.iter().zip(values) {
+                made.values[first + place] = value;
+            }
             made.units.push(unit);
+            made.shifts.push(shift * unit);
         }
         made
     }

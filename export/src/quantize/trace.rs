@@ -1,16 +1,20 @@
-//! What a frozen network computes on recorded steps, slot by slot: the ranges that integers have to cover.
+//! What a frozen network computes on recorded steps: per slot the range that integers have to cover, per matrix
+//! which inputs come together.
 
 use std::collections::BTreeMap;
 
+use super::gram::Gram;
 use crate::error::ExportError;
 use crate::frozen::{Frozen, Tensor};
 use crate::graph::{Layer, LayerKind};
 use crate::record::{Recording, input_rows};
 
-/// The largest magnitude of every slot.
+/// The largest magnitude of every slot, and the inputs of every matrix.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     largest: BTreeMap<usize, f32>,
+    /// By tensor, and of a block by source column.
+    grams: BTreeMap<(String, usize), Gram>,
 }
 
 impl Trace {
@@ -40,6 +44,33 @@ impl Trace {
         self.largest.get(&slot).copied().unwrap_or(0.0)
     }
 
+    /// The inputs of `width` numbers that met a matrix, of a block that of source column `k`.
+    #[must_use]
+    pub(super) fn gram(&self, tensor: &str, k: usize, width: usize) -> Gram {
+        self.grams.get(&(tensor.to_owned(), k)).cloned().unwrap_or_else(|| Gram::new(width))
+    }
+
+    /// What the matrices of a layer are about to see.
+    fn meet(&mut self, layer: &Layer, inputs: &[&[f32]], memory: &BTreeMap<String, Vec<f32>>) {
+        let mut add = |part: &str, k: usize, x: &[f32], factor: f32| {
+            let gram = self.grams.entry((layer.tensor(part), k)).or_insert_with(|| Gram::new(x.len()));
+            gram.add(x, factor);
+        };
+        match layer.kind {
+            LayerKind::Linear => add("weight", 0, inputs[0], 1.0),
+            LayerKind::Gru => {
+                add("weight_ih", 0, inputs[0], 1.0);
+                // The state that an episode begins with is zero, and loses nothing.
+                memory.get(&layer.name).into_iter().for_each(|h| add("weight_hh", 0, h, 1.0));
+            }
+            LayerKind::Block => {
+                let seen = inputs[1].iter().enumerate().filter(|(_, x)| **x != 0.0);
+                seen.for_each(|(k, x)| add("weight", k, inputs[0], *x));
+            }
+            LayerKind::Relu | LayerKind::LeakyRelu | LayerKind::Concat => (),
+        }
+    }
+
     /// One agent's step; `memory` holds the state of each recurrent layer, by name.
     fn step(
         &mut self,
@@ -51,6 +82,7 @@ impl Trace {
         self.note(0, x);
         for layer in &frozen.layers {
             let inputs: Vec<&[f32]> = layer.inputs.iter().map(|slot| slots[slot].as_slice()).collect();
+            self.meet(layer, &inputs, memory);
             let output = run(frozen, layer, &inputs, memory)?;
             self.note(layer.output, &output);
             slots.insert(layer.output, output);
