@@ -48,10 +48,9 @@ impl Agreement {
         Err(ExportError::Disagreement { share, steps: self.steps, wanted })
     }
 
-    /// Counts what both said of one step of the team; `available` is `[N, A]`.
-    fn compare(&mut self, available: &[bool], one: &Answer, other: &Answer) {
-        let n_actions = available.len() / one.action.len().max(1);
-        for (agent, available) in available.chunks_exact(n_actions.max(1)).enumerate() {
+    /// Counts what both said of one step of the team; `available` is `[N, A]`, A the number of actions.
+    fn compare(&mut self, (available, n_actions): (&[bool], usize), one: &Answer, other: &Answer) {
+        for (agent, available) in available.chunks_exact(n_actions).enumerate() {
             if available.iter().filter(|free| **free).count() >= 2 {
                 self.steps += 1;
                 self.equal += usize::from(one.action[agent] == other.action[agent]);
@@ -63,7 +62,8 @@ impl Agreement {
     }
 }
 
-/// Plays episodes until `steps` agent steps have been compared and each engine has played `episodes`.
+/// Plays episodes until `steps` agent steps have been compared and each engine has played `episodes`; no more than
+/// these where no agent ever has a choice.
 ///
 /// # Errors
 /// If the environment or an engine fails.
@@ -79,13 +79,15 @@ pub fn agree(
         first: Earned::default(),
         second: Earned::default(),
     };
+    let n_actions = env.spec().n_actions();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    while ours.len() < episodes || agreement.steps < steps {
+    let episodes = episodes.max(1);
+    while ours.len() < episodes || (agreement.steps > 0 && agreement.steps < steps) {
         let seed = number(seed, &format!("agree/{}", ours.len()));
         second.begin();
         let played = episode(env, seed, first, |seen, answer| {
             let other = second.step(seen)?;
-            agreement.compare(seen.available, answer, &other);
+            agreement.compare((seen.available, n_actions), answer, &other);
             Ok(())
         });
         ours.push(played?);
@@ -93,7 +95,7 @@ pub fn agree(
             theirs.push(episode(env, seed, second, |_, _| Ok(()))?);
         }
     }
-    ours.truncate(episodes.max(1));
+    ours.truncate(episodes);
     agreement.first = Earned::of(&ours);
     agreement.second = Earned::of(&theirs);
     Ok(agreement)

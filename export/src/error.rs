@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use ddn_trainer::error::{EnvError, LearnError, TrainError};
 use thiserror::Error;
 
+use crate::verify::REFERENCE;
+
 /// Errors of this crate. [`ExportError::exit_code`] sorts them for the command line.
 #[derive(Debug, Error)]
 pub enum ExportError {
@@ -183,7 +185,7 @@ impl ExportError {
     /// Why the trainer cannot make an environment.
     #[must_use]
     pub fn building(error: TrainError) -> Self {
-        Self::trainer("candle", "building")(error)
+        Self::trainer(REFERENCE, "building")(error)
     }
 
     /// What the trainer could not do with the trained network, which is `engine` here.

@@ -35,10 +35,12 @@ pub trait Trained {
     fn env(&self) -> Result<Box<dyn Env>, ExportError>;
 }
 
-/// Episodes that show which ranges there are, whatever else is recorded.
+/// Episodes that show the range of every observed number, whatever else is recorded.
 pub const CALIBRATION: usize = 16;
-/// Episodes that a policy is rounded on.
+/// Most episodes that a policy is rounded on.
 pub const ROUNDING: usize = 256;
+/// Agent steps after which there are enough of them.
+const ROUNDING_STEPS: usize = 60_000;
 /// Below this share of numbers that are not zero, it pays to look for zeros.
 const SPARSE: f64 = 0.5;
 /// Seed of the episodes that two engines are compared on.
@@ -96,11 +98,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let engines = job.engines.iter().filter(|name| *name != REFERENCE);
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
     let checked = if job.engines.is_empty() { 0 } else { job.episodes };
-    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(if job.quantize.is_some() {
-        ROUNDING
-    } else {
-        CALIBRATION
-    });
+    let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(CALIBRATION);
     let recordings = trained.record(recorded)?;
     let first = recordings.first().ok_or_else(|| ExportError::Recording {
         episode: 0,
@@ -125,7 +123,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     }
     let mut agreement = None;
     if let Some(quantize) = &job.quantize {
-        let (mut rounded, files) = round(job, &frozen, &recordings)?;
+        let (mut rounded, files) = round(job, &frozen, (trained, &recordings))?;
         outputs.extend(files);
         let sizes = (SEED, quantize.episodes, quantize.steps);
         agreement = Some(agree(trained.env()?.as_mut(), [&mut runtime, &mut rounded], sizes)?);
@@ -144,13 +142,24 @@ fn calibration(recordings: &[Recording]) -> &[Recording] {
     &recordings[..CALIBRATION.min(recordings.len())]
 }
 
+/// How many episodes a policy is rounded on, if those to come are as long as these.
+fn rounding_episodes(recordings: &[Recording], n_agents: usize) -> usize {
+    let steps: usize = recordings.iter().map(|recording| recording.n_steps * n_agents).sum();
+    (ROUNDING_STEPS * recordings.len()).div_ceil(steps.max(1)).clamp(1, ROUNDING)
+}
+
 /// The policy in integers, its files, and the engine that runs it.
 fn round(
     job: &Job,
     frozen: &Frozen,
-    recordings: &[Recording],
+    (trained, recordings): (&dyn Trained, &[Recording]),
 ) -> Result<(Runtime, Vec<Output>), ExportError> {
-    let mut quantized = Quantized::int8(frozen, &recordings[..ROUNDING.min(recordings.len())])?;
+    let wanted = rounding_episodes(calibration(recordings), frozen.spec.n_agents);
+    let mut quantized = if wanted > recordings.len() {
+        Quantized::int8(frozen, &trained.record(wanted)?)?
+    } else {
+        Quantized::int8(frozen, &recordings[..wanted])?
+    };
     let mut runtime = Runtime::load(&frozen.spec, quantized.encode()?)?;
     quantized.known_answers =
         recordings.first().map(|first| replay::self_test(&mut runtime, &frozen.spec, first)).transpose()?;

@@ -20,7 +20,7 @@ impl Gram {
     /// Adds a step on which the layer saw `factor · x`.
     pub(super) fn add(&mut self, x: &[f32], factor: f32) {
         let seen = x.iter().zip(0..self.width).filter(|(x, _)| **x != 0.0);
-        let mut seen: Vec<(f64, usize)> = seen.map(|(x, i)| (f64::from(x * factor), i)).collect();
+        let mut seen: Vec<(f64, usize)> = seen.map(|(x, i)| (f64::from(*x) * f64::from(factor), i)).collect();
         seen.push((1.0, self.width));
         for (end, &(x, row)) in seen.iter().enumerate() {
             for &(y, column) in &seen[..=end] {

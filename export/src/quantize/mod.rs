@@ -12,6 +12,7 @@ mod rows;
 mod trace;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 
 use crate::archive::{self, Numbers, Typed};
 use crate::error::ExportError;
@@ -28,7 +29,8 @@ pub const FORMATS: &[&str] = &["int8"];
 
 /// How much the weights of a row may make up for each other's rounding, from not at all to nearly freely: the
 /// `lift` of [`gram::Gram::rule`].
-const LIFTS: &[f64] = &[1e9, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001];
+const LIFTS: &[f64] =
+    &[1e9, 3.0, 1.0, 0.5, 0.3, 0.2, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001];
 
 /// A network in integers.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,17 +56,28 @@ impl Quantized {
         frozen.check()?;
         let folded = fold::constant_rows(frozen)?;
         let trace = trace::Trace::of(&folded, recordings)?;
+        let (folded, trace) = (&folded, &trace);
+        let tries: Vec<Result<(Report, Self), ExportError>> = std::thread::scope(|scope| {
+            let tries = LIFTS.iter().map(|lift| {
+                scope.spawn(move || {
+                    let made = Self::of(frozen, build::network(folded, trace, *lift)?);
+                    let mut runtime = Runtime::load(&made.spec, made.encode()?)?;
+                    Ok((compare(&mut runtime, &made.spec, recordings)?, made))
+                })
+            });
+            let tries: Vec<_> = tries.collect();
+            tries.into_iter().map(|tried| tried.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        });
         let mut best: Option<(Report, Self)> = None;
-        for lift in LIFTS {
-            let (graph, mut tensors) = build::network(&folded, &trace, *lift)?;
-            if let Some(Tensor { shape, data }) = frozen.obs_range.clone() {
-                tensors.insert(OBS_RANGE.to_owned(), (shape, Numbers::F32(data)));
-            }
-            let mut metadata = frozen.metadata();
-            metadata.insert("ddn.graph", graph);
-            metadata.insert("ddn.quantized", FORMATS[0].to_owned());
-            let made = Self { spec: frozen.spec.clone(), metadata, tensors, known_answers: None };
-            let report = compare(&mut Runtime::load(&made.spec, made.encode()?)?, &made.spec, recordings)?;
+        let mut refused = None;
+        for tried in tries {
+            let (report, made) = match tried {
+                Ok(made) => made,
+                Err(error) => {
+                    refused.get_or_insert(error);
+                    continue;
+                }
+            };
             let better = best.as_ref().is_none_or(|(best, _)| {
                 let further = best.largest_difference.total_cmp(&report.largest_difference);
                 report.equal_actions.cmp(&best.equal_actions).then(further).is_gt()
@@ -73,7 +86,22 @@ impl Quantized {
                 best = Some((report, made));
             }
         }
-        best.map(|(_, made)| made).ok_or_else(|| unsupported("no way to round it is known".into()))
+        match (best, refused) {
+            (Some((_, made)), _) => Ok(made),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(unsupported("no way to round it is known".into())),
+        }
+    }
+
+    /// What `frozen` came to in integers.
+    fn of(frozen: &Frozen, (graph, mut tensors): (String, Typed)) -> Self {
+        if let Some(Tensor { shape, data }) = frozen.obs_range.clone() {
+            tensors.insert(OBS_RANGE.to_owned(), (shape, Numbers::F32(data)));
+        }
+        let mut metadata = frozen.metadata();
+        metadata.insert("ddn.graph", graph);
+        metadata.insert("ddn.quantized", FORMATS[0].to_owned());
+        Self { spec: frozen.spec.clone(), metadata, tensors, known_answers: None }
     }
 
     /// The bytes of its model file.

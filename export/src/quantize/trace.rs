@@ -1,6 +1,7 @@
 //! What a frozen network computes on recorded steps: per slot the range that integers have to cover, per matrix
 //! which inputs come together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::gram::Gram;
@@ -46,12 +47,22 @@ impl Trace {
 
     /// The inputs of `width` numbers that met a matrix, of a block that of source column `k`.
     #[must_use]
-    pub(super) fn gram(&self, tensor: &str, k: usize, width: usize) -> Gram {
-        self.grams.get(&(tensor.to_owned(), k)).cloned().unwrap_or_else(|| Gram::new(width))
+    pub(super) fn gram(&self, tensor: &str, k: usize, width: usize) -> Cow<'_, Gram> {
+        let seen = self.grams.get(&(tensor.to_owned(), k));
+        seen.map_or_else(|| Cow::Owned(Gram::new(width)), Cow::Borrowed)
     }
 
     /// What the matrices of a layer are about to see.
-    fn meet(&mut self, layer: &Layer, inputs: &[&[f32]], memory: &BTreeMap<String, Vec<f32>>) {
+    ///
+    /// # Errors
+    /// If a tensor is missing.
+    fn meet(
+        &mut self,
+        frozen: &Frozen,
+        layer: &Layer,
+        inputs: &[&[f32]],
+        memory: &BTreeMap<String, Vec<f32>>,
+    ) -> Result<(), ExportError> {
         let mut add = |part: &str, k: usize, x: &[f32], factor: f32| {
             let gram = self.grams.entry((layer.tensor(part), k)).or_insert_with(|| Gram::new(x.len()));
             gram.add(x, factor);
@@ -59,9 +70,11 @@ impl Trace {
         match layer.kind {
             LayerKind::Linear => add("weight", 0, inputs[0], 1.0),
             LayerKind::Gru => {
+                let state = frozen.tensor(&layer.tensor("bias_hh"))?.data.len() / 3;
                 add("weight_ih", 0, inputs[0], 1.0);
-                // The state that an episode begins with is zero, and loses nothing.
-                memory.get(&layer.name).into_iter().for_each(|h| add("weight_hh", 0, h, 1.0));
+                // An episode begins with a state of zeros, which meets the bias alone.
+                let zeros = vec![0.0; state];
+                add("weight_hh", 0, memory.get(&layer.name).unwrap_or(&zeros), 1.0);
             }
             LayerKind::Block => {
                 let seen = inputs[1].iter().enumerate().filter(|(_, x)| **x != 0.0);
@@ -69,6 +82,7 @@ impl Trace {
             }
             LayerKind::Relu | LayerKind::LeakyRelu | LayerKind::Concat => (),
         }
+        Ok(())
     }
 
     /// One agent's step; `memory` holds the state of each recurrent layer, by name.
@@ -82,7 +96,7 @@ impl Trace {
         self.note(0, x);
         for layer in &frozen.layers {
             let inputs: Vec<&[f32]> = layer.inputs.iter().map(|slot| slots[slot].as_slice()).collect();
-            self.meet(layer, &inputs, memory);
+            self.meet(frozen, layer, &inputs, memory)?;
             let output = run(frozen, layer, &inputs, memory)?;
             self.note(layer.output, &output);
             slots.insert(layer.output, output);

@@ -1,5 +1,6 @@
 //! The exporter on hand-made policies, without a training run.
 
+mod agreement;
 mod bytes;
 mod cli;
 mod common;
