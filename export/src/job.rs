@@ -40,7 +40,7 @@ pub const CALIBRATION: usize = 16;
 /// Most episodes that a policy is rounded on.
 pub const ROUNDING: usize = 256;
 /// Agent steps after which there are enough of them.
-const ROUNDING_STEPS: usize = 60_000;
+const ROUNDING_STEPS: usize = 24_000;
 /// Below this share of numbers that are not zero, it pays to look for zeros.
 const SPARSE: f64 = 0.5;
 /// Seed of the episodes that two engines are compared on.
