@@ -118,7 +118,7 @@ pub struct LearnerConfig {
     /// The online network picks the next action, the slow one values it.
     pub double_q: bool,
     /// λ of TD(λ): the share of each target that follows the rewards of the steps after instead of the slow network's
-    /// value of the next one. 0 is the paper's; between 0.4 and 0.8, rewards travel back along an episode much faster.
+    /// value of the next one. 0 is the paper's. More carries rewards back faster, and with them what exploring cost.
     pub td_lambda: f64,
     /// Episodes between copies into the slow networks.
     pub target_interval: u64,
