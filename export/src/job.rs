@@ -38,7 +38,7 @@ pub trait Trained {
 /// Episodes that show the range of every observed number, whatever else is recorded.
 pub const CALIBRATION: usize = 16;
 /// Most episodes that a policy is rounded on.
-pub const ROUNDING: usize = 256;
+const ROUNDING: usize = 256;
 /// Agent steps after which there are enough of them.
 const ROUNDING_STEPS: usize = 24_000;
 /// Below this share of numbers that are not zero, it pays to look for zeros.

@@ -68,29 +68,16 @@ impl Quantized {
             let tries: Vec<_> = tries.collect();
             tries.into_iter().map(|tried| tried.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
         });
-        let mut best: Option<(Report, Self)> = None;
         let mut refused = None;
-        for tried in tries {
-            let (report, made) = match tried {
-                Ok(made) => made,
-                Err(error) => {
-                    refused.get_or_insert(error);
-                    continue;
-                }
-            };
-            let better = best.as_ref().is_none_or(|(best, _)| {
-                let further = best.largest_difference.total_cmp(&report.largest_difference);
-                report.equal_actions.cmp(&best.equal_actions).then(further).is_gt()
-            });
-            if better {
-                best = Some((report, made));
-            }
-        }
-        match (best, refused) {
-            (Some((_, made)), _) => Ok(made),
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(unsupported("no way to round it is known".into())),
-        }
+        let made =
+            tries.into_iter().filter_map(|tried| tried.map_err(|error| refused.get_or_insert(error)).ok());
+        let better = |one: &Report, other: &Report| {
+            let further = other.largest_difference.total_cmp(&one.largest_difference);
+            one.equal_actions.cmp(&other.equal_actions).then(further).is_gt()
+        };
+        let best = made.reduce(|best, next| if better(&next.0, &best.0) { next } else { best });
+        best.map(|(_, made)| made)
+            .ok_or_else(|| refused.unwrap_or_else(|| unsupported("no way to round it is known".into())))
     }
 
     /// What `frozen` came to in integers.

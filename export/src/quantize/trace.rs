@@ -10,12 +10,15 @@ use crate::frozen::{Frozen, Tensor};
 use crate::graph::{Layer, LayerKind};
 use crate::record::{Recording, input_rows};
 
+/// The state of each recurrent layer of an agent, by name.
+type Memory = BTreeMap<String, Vec<f32>>;
+
 /// The largest magnitude of every slot, and the inputs of every matrix.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     largest: BTreeMap<usize, f32>,
     /// By tensor, and of a block by source column.
-    grams: BTreeMap<(String, usize), Gram>,
+    grams: BTreeMap<String, BTreeMap<usize, Gram>>,
 }
 
 impl Trace {
@@ -48,7 +51,7 @@ impl Trace {
     /// The inputs of `width` numbers that met a matrix, of a block that of source column `k`.
     #[must_use]
     pub(super) fn gram(&self, tensor: &str, k: usize, width: usize) -> Cow<'_, Gram> {
-        let seen = self.grams.get(&(tensor.to_owned(), k));
+        let seen = self.grams.get(tensor).and_then(|columns| columns.get(&k));
         seen.map_or_else(|| Cow::Owned(Gram::new(width)), Cow::Borrowed)
     }
 
@@ -61,37 +64,32 @@ impl Trace {
         frozen: &Frozen,
         layer: &Layer,
         inputs: &[&[f32]],
-        memory: &BTreeMap<String, Vec<f32>>,
+        memory: &mut Memory,
     ) -> Result<(), ExportError> {
-        let mut add = |part: &str, k: usize, x: &[f32], factor: f32| {
-            let gram = self.grams.entry((layer.tensor(part), k)).or_insert_with(|| Gram::new(x.len()));
-            gram.add(x, factor);
+        let mut add = |part: &str, x: &[f32], columns: &[(usize, f32)]| {
+            let grams = self.grams.entry(layer.tensor(part)).or_default();
+            for (k, factor) in columns {
+                grams.entry(*k).or_insert_with(|| Gram::new(x.len())).add(x, *factor);
+            }
         };
+        let whole = [(0, 1.0)];
         match layer.kind {
-            LayerKind::Linear => add("weight", 0, inputs[0], 1.0),
+            LayerKind::Linear => add("weight", inputs[0], &whole),
             LayerKind::Gru => {
-                let state = frozen.tensor(&layer.tensor("bias_hh"))?.data.len() / 3;
-                add("weight_ih", 0, inputs[0], 1.0);
-                // An episode begins with a state of zeros, which meets the bias alone.
-                let zeros = vec![0.0; state];
-                add("weight_hh", 0, memory.get(&layer.name).unwrap_or(&zeros), 1.0);
+                add("weight_ih", inputs[0], &whole);
+                add("weight_hh", state(frozen, layer, memory)?, &whole);
             }
             LayerKind::Block => {
-                let seen = inputs[1].iter().enumerate().filter(|(_, x)| **x != 0.0);
-                seen.for_each(|(k, x)| add("weight", k, inputs[0], *x));
+                let seen = inputs[1].iter().copied().enumerate().filter(|(_, x)| *x != 0.0);
+                add("weight", inputs[0], &seen.collect::<Vec<_>>());
             }
             LayerKind::Relu | LayerKind::LeakyRelu | LayerKind::Concat => (),
         }
         Ok(())
     }
 
-    /// One agent's step; `memory` holds the state of each recurrent layer, by name.
-    fn step(
-        &mut self,
-        frozen: &Frozen,
-        x: &[f32],
-        memory: &mut BTreeMap<String, Vec<f32>>,
-    ) -> Result<(), ExportError> {
+    /// One agent's step.
+    fn step(&mut self, frozen: &Frozen, x: &[f32], memory: &mut Memory) -> Result<(), ExportError> {
         let mut slots = BTreeMap::from([(0, x.to_vec())]);
         self.note(0, x);
         for layer in &frozen.layers {
@@ -110,12 +108,22 @@ impl Trace {
     }
 }
 
+/// The state of a recurrent layer, with which an episode begins as zeros.
+fn state<'m>(
+    frozen: &Frozen,
+    layer: &Layer,
+    memory: &'m mut Memory,
+) -> Result<&'m mut Vec<f32>, ExportError> {
+    let hidden = frozen.tensor(&layer.tensor("bias_hh"))?.data.len() / 3;
+    Ok(memory.entry(layer.name.clone()).or_insert_with(|| vec![0.0; hidden]))
+}
+
 /// One layer of a network that passed [`Frozen::check`].
 fn run(
     frozen: &Frozen,
     layer: &Layer,
     inputs: &[&[f32]],
-    memory: &mut BTreeMap<String, Vec<f32>>,
+    memory: &mut Memory,
 ) -> Result<Vec<f32>, ExportError> {
     let tensor = |part: &str| frozen.tensor(&layer.tensor(part));
     let x = inputs[0];
@@ -140,7 +148,7 @@ fn run(
         LayerKind::Gru => {
             let input = affine(tensor("weight_ih")?, tensor("bias_ih")?, x);
             let hidden = input.len() / 3;
-            let h = memory.entry(layer.name.clone()).or_insert_with(|| vec![0.0; hidden]);
+            let h = state(frozen, layer, memory)?;
             let state = affine(tensor("weight_hh")?, tensor("bias_hh")?, h);
             let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
             for (j, h) in h.iter_mut().enumerate() {
