@@ -1,7 +1,8 @@
 //! A result that an op hands to the next one, and the way back for its gradient.
 //!
-//! candle adds up the gradients of a tensor on one thread, beginning with a tensor of zeros. Here an op gives candle a token of one number and leaves its result in a [`Slot`]. An op that
-//! takes a [`Wire`] depends on the token, reads the result, and leaves its gradient in the slot as it is.
+//! candle adds up the gradients of a tensor on one thread, beginning with a tensor of zeros. Here an op gives
+//! candle a token of one number and leaves its result in a [`Slot`]. An op that takes a [`Wire`] depends on
+//! the token, reads the result, and leaves its gradient in the slot as it is.
 //! Whatever else reads the wire finds a tensor: an op on the token that picks up the result.
 
 use std::ops::Deref;
