@@ -14,6 +14,7 @@ mod avoid;
 mod building;
 mod config;
 mod formation;
+mod number;
 mod observe;
 mod picture;
 mod plane;

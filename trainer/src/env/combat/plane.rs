@@ -2,40 +2,60 @@
 
 use std::ops::{Add, Mul, Neg, Sub};
 
+use super::number::{Number, rounded};
+
 /// A point, a direction or a velocity: cells, or cells per second. x grows east, y north.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Vector {
-    pub(super) x: f64,
-    pub(super) y: f64,
+pub(super) struct Vector<T = f64> {
+    pub(super) x: T,
+    pub(super) y: T,
+}
+
+/// A velocity between two ticks, and whether it is of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kept {
+    pub(super) value: Vector,
+    pub(super) is_single: bool,
 }
 
 /// In short.
-pub(super) const fn vector(x: f64, y: f64) -> Vector {
+pub(super) const fn vector<T: Copy>(x: T, y: T) -> Vector<T> {
     Vector { x, y }
 }
 
-impl Vector {
-    pub(super) fn dot(self, other: Self) -> f64 {
+impl<T: Number> Vector<T> {
+    pub(super) fn dot(self, other: Self) -> T {
         self.x * other.x + self.y * other.y
     }
 
     /// Positive where `other` lies to the left of `self`.
-    pub(super) fn det(self, other: Self) -> f64 {
+    pub(super) fn det(self, other: Self) -> T {
         self.x * other.y - self.y * other.x
     }
 
-    pub(super) fn square(self) -> f64 {
+    pub(super) fn square(self) -> T {
         self.dot(self)
     }
 
-    pub(super) fn length(self) -> f64 {
+    pub(super) fn length(self) -> T {
         self.square().sqrt()
     }
 
     /// Of length 1 in the same direction; zero for zero.
     pub(super) fn unit(self) -> Self {
-        let length = self.length();
-        if length > 0.0 { self * (1.0 / length) } else { self }
+        self.made(T::fixed(1.0))
+    }
+
+    /// Of that length in the same direction; zero for zero.
+    pub(super) fn made(self, length: T) -> Self {
+        let now = self.length();
+        if now > T::fixed(0.0) { self.stretched(now, length) } else { self }
+    }
+
+    /// `length` long, if it is as long as `now` says.
+    pub(super) fn stretched(self, now: T, length: T) -> Self {
+        let [x, y] = T::stretch([self.x, self.y], now, length);
+        vector(x, y)
     }
 
     /// Turned left by a right angle.
@@ -43,17 +63,40 @@ impl Vector {
         vector(-self.y, self.x)
     }
 
+    /// Of places, which are kept in 32 bits.
+    pub(super) fn narrow(place: Vector) -> Self {
+        vector(T::narrow(place.x), T::narrow(place.y))
+    }
+
+    /// Of what is kept in 64 bits.
+    pub(super) fn wide(place: Vector) -> Self {
+        vector(T::wide(place.x), T::wide(place.y))
+    }
+
+    pub(super) fn of(kept: Kept) -> Self {
+        if kept.is_single { Self::narrow(kept.value) } else { Self::wide(kept.value) }
+    }
+
+    pub(super) fn kept(self) -> Kept {
+        Kept {
+            value: vector(self.x.value(), self.y.value()),
+            is_single: self.x.is_single() && self.y.is_single(),
+        }
+    }
+}
+
+impl Vector {
     pub(super) fn is_zero(self) -> bool {
         self == Self::default()
     }
 
     /// To what 32 bits hold: places are kept so, as observations show them.
     pub(super) fn rounded(self) -> Self {
-        vector(f64::from(self.x as f32), f64::from(self.y as f32))
+        vector(rounded(self.x), rounded(self.y))
     }
 }
 
-impl Add for Vector {
+impl<T: Number> Add for Vector<T> {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -61,7 +104,7 @@ impl Add for Vector {
     }
 }
 
-impl Sub for Vector {
+impl<T: Number> Sub for Vector<T> {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
@@ -69,7 +112,7 @@ impl Sub for Vector {
     }
 }
 
-impl Neg for Vector {
+impl<T: Number> Neg for Vector<T> {
     type Output = Self;
 
     fn neg(self) -> Self {
@@ -77,10 +120,10 @@ impl Neg for Vector {
     }
 }
 
-impl Mul<f64> for Vector {
+impl<T: Number> Mul<T> for Vector<T> {
     type Output = Self;
 
-    fn mul(self, by: f64) -> Self {
+    fn mul(self, by: T) -> Self {
         vector(self.x * by, self.y * by)
     }
 }

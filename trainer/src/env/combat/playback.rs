@@ -1,7 +1,7 @@
 //! A battle put into a given state, and steps with given turns: for whoever has recorded battles, here
 //! or in another simulator, and wants to know whether they go on in the same way.
 
-use super::plane::vector;
+use super::plane::{Kept, vector};
 use super::{Combat, Phase, TICKS};
 use crate::env::saved::refuse;
 use crate::error::EnvError;
@@ -15,6 +15,8 @@ pub struct UnitState {
     pub place: [f64; 2],
     /// Cells per second.
     pub velocity: [f64; 2],
+    /// Whether the velocity is of 32 bits, which counts under [`numpy_rounding`](super::Rules::numpy_rounding).
+    pub velocity_is_single: bool,
     /// Hit points, shield, energy, cooldown of the weapon, delay of the shield (both seconds), healing
     /// in store.
     pub scalars: [f64; 6],
@@ -48,7 +50,8 @@ impl Combat {
         let state = |unit: &super::world::Unit| UnitState {
             in_play: unit.in_play,
             place: [unit.place.x, unit.place.y],
-            velocity: [unit.velocity.x, unit.velocity.y],
+            velocity: [unit.velocity.value.x, unit.velocity.value.y],
+            velocity_is_single: unit.velocity.is_single,
             scalars: [unit.hp, unit.shield, unit.energy, unit.cooldown, unit.shield_delay, unit.pool],
             target: unit.target,
             last_target: unit.last_target,
@@ -74,7 +77,8 @@ impl Combat {
         for (unit, state) in self.world.units.iter_mut().zip(units) {
             unit.in_play = state.in_play;
             unit.place = vector(state.place[0], state.place[1]);
-            unit.velocity = vector(state.velocity[0], state.velocity[1]);
+            let value = vector(state.velocity[0], state.velocity[1]);
+            unit.velocity = Kept { value, is_single: state.velocity_is_single };
             [unit.hp, unit.shield, unit.energy, unit.cooldown, unit.shield_delay, unit.pool] = state.scalars;
             (unit.target, unit.last_target, unit.shot) = (state.target, state.last_target, None);
         }

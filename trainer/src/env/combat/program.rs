@@ -5,6 +5,7 @@
 //! the solution onto its line. Where nothing satisfies all of them, the worst violation among the
 //! soft ones is made as small as the hard ones allow.
 
+use super::number::Number;
 use super::plane::Vector;
 
 /// Directions whose determinant is below this are parallel.
@@ -12,35 +13,35 @@ const PARALLEL: f64 = 1e-5;
 
 /// Velocities to the left of the line are allowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Line {
-    pub(super) point: Vector,
+pub(super) struct Line<T = f64> {
+    pub(super) point: Vector<T>,
     /// Of length 1.
-    pub(super) direction: Vector,
+    pub(super) direction: Vector<T>,
 }
 
-impl Line {
+impl<T: Number> Line<T> {
     /// How far `velocity` is on the wrong side; negative on the right one.
-    fn violation(&self, velocity: Vector) -> f64 {
+    fn violation(&self, velocity: Vector<T>) -> T {
         self.direction.det(self.point - velocity)
     }
 }
 
 /// What to come near to.
 #[derive(Clone, Copy)]
-enum Goal {
-    Point(Vector),
-    Direction(Vector),
+enum Goal<T> {
+    Point(Vector<T>),
+    Direction(Vector<T>),
 }
 
 /// The best velocity of at most `speed`; the first `hard` of the lines go before the others.
 /// `scratch` is overwritten.
-pub(super) fn solve(
-    lines: &[Line],
+pub(super) fn solve<T: Number>(
+    lines: &[Line<T>],
     hard: usize,
-    speed: f64,
-    wish: Vector,
-    scratch: &mut Vec<Line>,
-) -> Vector {
+    speed: T,
+    wish: Vector<T>,
+    scratch: &mut Vec<Line<T>>,
+) -> Vector<T> {
     let start = if wish.square() > speed * speed { wish.unit() * speed } else { wish };
     match within(lines, speed, Goal::Point(wish), start) {
         Ok(velocity) => velocity,
@@ -49,10 +50,15 @@ pub(super) fn solve(
 }
 
 /// Satisfies all lines, or says which one could not be satisfied, and what was found until then.
-fn within(lines: &[Line], speed: f64, goal: Goal, start: Vector) -> Result<Vector, (usize, Vector)> {
+fn within<T: Number>(
+    lines: &[Line<T>],
+    speed: T,
+    goal: Goal<T>,
+    start: Vector<T>,
+) -> Result<Vector<T>, (usize, Vector<T>)> {
     let mut velocity = start;
     for (k, line) in lines.iter().enumerate() {
-        if line.violation(velocity) > 0.0 {
+        if line.violation(velocity) > T::fixed(0.0) {
             velocity = along(lines, k, speed, goal).ok_or((k, velocity))?;
         }
     }
@@ -60,11 +66,12 @@ fn within(lines: &[Line], speed: f64, goal: Goal, start: Vector) -> Result<Vecto
 }
 
 /// The best point of line `k` within the circle of `speed` and the lines before it.
-fn along(lines: &[Line], k: usize, speed: f64, goal: Goal) -> Option<Vector> {
+fn along<T: Number>(lines: &[Line<T>], k: usize, speed: T, goal: Goal<T>) -> Option<Vector<T>> {
+    let zero = T::fixed(0.0);
     let Line { point, direction } = lines[k];
     let middle = point.dot(direction);
     let reach = middle * middle + speed * speed - point.square();
-    if reach < 0.0 {
+    if reach < zero {
         return None;
     }
     let reach = reach.sqrt();
@@ -72,41 +79,54 @@ fn along(lines: &[Line], k: usize, speed: f64, goal: Goal) -> Option<Vector> {
     for other in &lines[..k] {
         let turn = direction.det(other.direction);
         let side = other.direction.det(point - other.point);
-        if turn.abs() <= PARALLEL {
-            if side < 0.0 {
+        if parallel(turn) {
+            if side < zero {
                 return None;
             }
             continue;
         }
         let at = side / turn;
-        if turn >= 0.0 {
-            high = high.min(at);
+        if turn >= zero {
+            high = if at < high { at } else { high };
         } else {
-            low = low.max(at);
+            low = if at > low { at } else { low };
         }
         if low > high {
             return None;
         }
     }
     let at = match goal {
-        Goal::Direction(wish) if wish.dot(direction) > 0.0 => high,
+        Goal::Direction(wish) if wish.dot(direction) > zero => high,
         Goal::Direction(_) => low,
-        // Not `clamp`, which panics on what rounding may do to the order of the two.
-        Goal::Point(wish) => direction.dot(wish - point).max(low).min(high),
+        Goal::Point(wish) => {
+            let at = direction.dot(wish - point);
+            if at > high {
+                high
+            } else if at >= low {
+                at
+            } else {
+                low
+            }
+        }
     };
     Some(point + direction * at)
 }
 
+/// Whether two directions are, by their determinant.
+fn parallel<T: Number>(turn: T) -> bool {
+    turn <= T::fixed(PARALLEL) && turn >= T::fixed(-PARALLEL)
+}
+
 /// From line `failed` on: as little violation as possible.
-fn least_bad(
-    lines: &[Line],
+fn least_bad<T: Number>(
+    lines: &[Line<T>],
     hard: usize,
     failed: usize,
-    speed: f64,
-    start: Vector,
-    scratch: &mut Vec<Line>,
-) -> Vector {
-    let (mut velocity, mut worst) = (start, 0.0);
+    speed: T,
+    start: Vector<T>,
+    scratch: &mut Vec<Line<T>>,
+) -> Vector<T> {
+    let (mut velocity, mut worst) = (start, T::fixed(0.0));
     for (k, line) in lines.iter().enumerate().skip(failed) {
         if line.violation(velocity) <= worst {
             continue;
@@ -115,12 +135,12 @@ fn least_bad(
         scratch.extend_from_slice(&lines[..hard]);
         for other in lines[..k].iter().skip(hard) {
             let turn = line.direction.det(other.direction);
-            let point = if turn.abs() > PARALLEL {
+            let point = if !parallel(turn) {
                 line.point + line.direction * (other.direction.det(line.point - other.point) / turn)
-            } else if line.direction.dot(other.direction) > 0.0 {
+            } else if line.direction.dot(other.direction) > T::fixed(0.0) {
                 continue;
             } else {
-                (line.point + other.point) * 0.5
+                (line.point + other.point) * T::fixed(0.5)
             };
             scratch.push(Line { point, direction: (other.direction - line.direction).unit() });
         }

@@ -40,6 +40,9 @@ pub struct Rules {
     pub stop_at_goal: bool,
     /// Lines that keep units from walls are displaced along a wrong normal.
     pub wall_slip: bool,
+    /// Ways and velocities are of 32 bits wherever numpy makes them so. Otherwise of 64 throughout, but
+    /// for places.
+    pub numpy_rounding: bool,
     /// The map ends at its border. Otherwise only the availability of moves ends there.
     pub closed_borders: bool,
     /// Which cell a move would lead to is found by rounding down. Otherwise towards zero, as SMAC does,
@@ -69,6 +72,7 @@ impl Rules {
             orders_lapse: true,
             stop_at_goal: true,
             wall_slip: false,
+            numpy_rounding: false,
             closed_borders: true,
             cells_round_down: false,
             medivac_alone_loses: true,
@@ -90,6 +94,7 @@ impl Rules {
             orders_lapse: false,
             stop_at_goal: false,
             wall_slip: true,
+            numpy_rounding: true,
             closed_borders: false,
             cells_round_down: true,
             medivac_alone_loses: false,

@@ -1,6 +1,6 @@
 //! A running episode as bytes, and back.
 
-use super::plane::{Vector, vector};
+use super::plane::{Kept, Vector, vector};
 use super::turn::SHIELD_DELAY;
 use super::unit::MOST_ENERGY;
 use super::world::{Kind, Order, Unit};
@@ -34,8 +34,12 @@ impl Combat {
         let none = self.world.units.len();
         for unit in &self.world.units {
             out.flag(unit.in_play);
-            for value in [unit.place.x, unit.place.y, unit.velocity.x, unit.velocity.y] {
+            let Kept { value: velocity, is_single } = unit.velocity;
+            for value in [unit.place.x, unit.place.y, velocity.x, velocity.y] {
                 out.float(value);
+            }
+            if self.world.rules.numpy_rounding {
+                out.flag(is_single);
             }
             for value in [unit.hp, unit.shield, unit.energy, unit.cooldown, unit.shield_delay, unit.pool] {
                 out.float(value);
@@ -69,7 +73,12 @@ impl Combat {
         }
         let mut units = Vec::with_capacity(self.world.units.len());
         for kind in &self.world.kinds {
-            units.push(read_unit(&mut fields, kind, self.world.kinds.len())?);
+            units.push(read_unit(
+                &mut fields,
+                kind,
+                self.world.kinds.len(),
+                self.world.rules.numpy_rounding,
+            )?);
         }
         let rng = fields.stream()?;
         fields.finish()?;
@@ -92,12 +101,13 @@ impl Combat {
 }
 
 /// Orders, wishes and what depends on them are made anew at each step.
-fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize) -> Result<Unit, EnvError> {
+fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize, widths: bool) -> Result<Unit, EnvError> {
     let in_play = fields.flag("whether a unit is in play")?;
     let mut pair = |what: &str, most: f64| -> Result<Vector, EnvError> {
         Ok(vector(fields.float(what, -most, most)?, fields.float(what, -most, most)?))
     };
     let (place, velocity) = (pair("a place", FURTHEST)?, pair("a velocity", FASTEST)?);
+    let is_single = widths && fields.flag("whether a velocity is of 32 bits")?;
     let hp = fields.float("a unit's hp", 0.0, kind.unit.hp)?;
     if in_play && hp <= 0.0 {
         return Err(refuse("a unit without hp is in play"));
@@ -108,7 +118,7 @@ fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize) -> Result<Unit, 
     let mut unit = Unit {
         in_play,
         place,
-        velocity,
+        velocity: Kept { value: velocity, is_single },
         hp,
         shield: fields.float("a shield", 0.0, kind.unit.shield)?,
         energy: fields.float("energy", 0.0, MOST_ENERGY)?,
@@ -119,7 +129,7 @@ fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize) -> Result<Unit, 
         target: target(fields)?,
         last_target: target(fields)?,
         shot: None,
-        wish: Vector::default(),
+        wish: Kept { value: Vector::default(), is_single: false },
         engages: false,
     };
     let at = target(fields)?;

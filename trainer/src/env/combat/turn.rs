@@ -35,7 +35,7 @@ impl World {
 
     fn walk(&mut self, me: usize) {
         let unit = &mut self.units[me];
-        let mut place = unit.place + unit.velocity * TICK;
+        let mut place = unit.place + unit.velocity.value * TICK;
         if self.rules.closed_borders {
             let (width, height) = (self.terrain.width as f64, self.terrain.height as f64);
             place.x = place.x.clamp(0.0, width);

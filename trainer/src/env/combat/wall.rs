@@ -4,6 +4,7 @@
 //! of each other.
 
 use super::avoid::{HORIZON, legs};
+use super::number::Number;
 use super::plane::{Vector, vector};
 use super::program::Line;
 use super::terrain::Block;
@@ -17,21 +18,21 @@ const SIDES: [Vector; 4] = [vector(1.0, 0.0), vector(0.0, 1.0), vector(-1.0, 0.0
 
 /// The unit that looks at a wall.
 #[derive(Clone, Copy)]
-struct Walker {
-    place: Vector,
-    velocity: Vector,
-    radius: f64,
+struct Walker<T> {
+    place: Vector<T>,
+    velocity: Vector<T>,
+    radius: T,
     /// Whether lines are displaced wrongly.
     slips: bool,
 }
 
 impl World {
-    pub(super) fn keep_from_walls(&self, me: usize, lines: &mut Vec<Line>) {
+    pub(super) fn keep_from_walls<T: Number>(&self, me: usize, lines: &mut Vec<Line<T>>) {
         let (unit, kind) = (&self.units[me], &self.kinds[me]);
         let walker = Walker {
-            place: unit.place,
-            velocity: unit.velocity,
-            radius: kind.separation,
+            place: Vector::narrow(unit.place),
+            velocity: Vector::of(unit.velocity),
+            radius: T::fixed(kind.separation),
             slips: self.rules.wall_slip,
         };
         let near = kind.separation + kind.unit.speed * HORIZON;
@@ -49,16 +50,22 @@ impl World {
     }
 }
 
-impl Walker {
+fn over_horizon<T: Number>() -> T {
+    T::fixed(1.0 / HORIZON)
+}
+
+impl<T: Number> Walker<T> {
     /// The line of one side that faces the walker; `None` where it asks for nothing new.
-    fn line(&self, block: &Block, side: usize, lines: &[Line]) -> Option<Line> {
-        let corners = block.corners();
+    fn line(&self, block: &Block, side: usize, lines: &[Line<T>]) -> Option<Line<T>> {
+        let corners = block.corners().map(Vector::wide);
+        let [zero, one] = [0.0, 1.0].map(T::fixed);
         let (right_corner, left_corner) = ((side + 1) % 4, side);
         let to_left = corners[left_corner] - self.place;
         let to_right = corners[right_corner] - self.place;
-        let covered = |line: &Line| {
-            let beyond = |way: Vector| {
-                (way * (1.0 / HORIZON) - line.point).det(line.direction) - self.radius / HORIZON >= -SLACK
+        let covered = |line: &Line<T>| {
+            let beyond = |way: Vector<T>| {
+                (way * over_horizon() - line.point).det(line.direction) - self.radius * over_horizon()
+                    >= T::fixed(-SLACK)
             };
             beyond(to_left) && beyond(to_right)
         };
@@ -67,24 +74,29 @@ impl Walker {
         }
         let (near_left, near_right) = (to_left.square(), to_right.square());
         let square = self.radius * self.radius;
-        let along = to_right - to_left;
+        let along = corners[right_corner] - corners[left_corner];
         let at = -to_left.dot(along) / along.square();
         let off = (-to_left - along * at).square();
-        let stand_off = |way: Vector| Some(Line { point: Vector::default(), direction: way.left().unit() });
-        if at < 0.0 && near_left <= square {
+        let origin = Vector::wide(Vector::default());
+        let stand_off = |way: Vector<T>| Some(Line { point: origin, direction: way.left().unit() });
+        if at < zero && near_left <= square {
             return stand_off(to_left);
         }
-        if at > 1.0 && near_right <= square {
+        if at > one && near_right <= square {
             // Unless the next side takes care of this corner.
-            return if to_right.det(SIDES[right_corner]) >= 0.0 { stand_off(to_right) } else { None };
+            return if to_right.det(Vector::wide(SIDES[right_corner])) >= zero {
+                stand_off(to_right)
+            } else {
+                None
+            };
         }
-        if (0.0..1.0).contains(&at) && off <= square {
-            return Some(Line { point: Vector::default(), direction: -SIDES[side] });
+        if (zero..one).contains(&at) && off <= square {
+            return Some(Line { point: origin, direction: -Vector::wide(SIDES[side]) });
         }
         // Seen at a slant, one corner stands for the whole side.
-        let (first, second) = if at < 0.0 && off <= square {
+        let (first, second) = if at < zero && off <= square {
             (left_corner, left_corner)
-        } else if at > 1.0 && off <= square {
+        } else if at > one && off <= square {
             (right_corner, right_corner)
         } else {
             (left_corner, right_corner)
@@ -93,16 +105,21 @@ impl Walker {
     }
 
     /// Onto the nearest part of the velocities that lead into what lies between two corners.
-    fn project(&self, corners: [Vector; 4], first: usize, second: usize) -> Option<Line> {
+    fn project(&self, corners: [Vector<T>; 4], first: usize, second: usize) -> Option<Line<T>> {
+        let [zero, half, one] = [0.0, 0.5, 1.0].map(T::fixed);
         let way = |corner: usize| corners[corner] - self.place;
-        let leg = |corner: usize| (way(corner).square() - self.radius * self.radius).max(0.0).sqrt();
-        let mut left = legs(way(first), leg(first), self.radius).0;
-        let mut right = legs(way(second), leg(second), self.radius).1;
+        let legs = |corner: usize| {
+            let square = way(corner).square();
+            let leg = square - self.radius * self.radius;
+            let leg = if leg > zero { leg.sqrt() } else { zero };
+            legs(way(corner), square, leg, self.radius)
+        };
+        let (mut left, mut right) = (legs(first).0, legs(second).1);
         // A leg cannot point into the next side: that side takes over.
-        let before = -SIDES[(first + 3) % 4];
-        let after = SIDES[second];
-        let left_is_other = left.det(before) >= 0.0;
-        let right_is_other = right.det(after) <= 0.0;
+        let before = -Vector::wide(SIDES[(first + 3) % 4]);
+        let after = Vector::wide(SIDES[second]);
+        let left_is_other = left.det(before) >= zero;
+        let right_is_other = right.det(after) <= zero;
         if left_is_other {
             left = before;
         }
@@ -110,28 +127,30 @@ impl Walker {
             right = after;
         }
 
-        let (low, high) = (way(first) * (1.0 / HORIZON), way(second) * (1.0 / HORIZON));
+        let (low, high) = (way(first) * over_horizon(), way(second) * over_horizon());
         let (from_low, from_high) = (self.velocity - low, self.velocity - high);
         let cut = high - low;
         let single = first == second;
-        let t = if single { 0.5 } else { from_low.dot(cut) / cut.square() };
+        let t = if single { half } else { from_low.dot(cut) / cut.square() };
         let (t_left, t_right) = (from_low.dot(left), from_high.dot(right));
-        let round = |corner: Vector, off: Vector| {
+        let round = |corner: Vector<T>, off: Vector<T>| {
             let normal = off.unit();
-            Line { point: corner + normal * (self.radius / HORIZON), direction: -normal.left() }
+            Line { point: corner + normal * (self.radius * over_horizon()), direction: -normal.left() }
         };
-        if (t < 0.0 && t_left < 0.0) || (single && t_left < 0.0 && t_right < 0.0) {
+        if (t < zero && t_left < zero) || (single && t_left < zero && t_right < zero) {
             return Some(round(low, from_low));
         }
-        if t > 1.0 && t_right < 0.0 {
+        if t > one && t_right < zero {
             return Some(round(high, from_high));
         }
-        let unless = |no: bool, off: Vector| if no { f64::INFINITY } else { off.square() };
-        let to_cut = unless(!(0.0..=1.0).contains(&t) || single, from_low - cut * t);
-        let to_left = unless(t_left < 0.0, from_low - left * t_left);
-        let to_right = unless(t_right < 0.0, from_high - right * t_right);
+        let unless = |no: bool, nearest: Vector<T>| {
+            if no { T::fixed(f64::INFINITY) } else { (self.velocity - nearest).square() }
+        };
+        let to_cut = unless(!(zero..=one).contains(&t) || single, low + cut * t);
+        let to_left = unless(t_left < zero, low + left * t_left);
+        let to_right = unless(t_right < zero, high + right * t_right);
         if to_cut <= to_left && to_cut <= to_right {
-            Some(self.displaced(low, -SIDES[first]))
+            Some(self.displaced(low, -Vector::wide(SIDES[first])))
         } else if to_left <= to_right {
             (!left_is_other).then(|| self.displaced(low, left))
         } else {
@@ -140,8 +159,8 @@ impl Walker {
     }
 
     /// Moved away from the wall by the walker's radius.
-    fn displaced(&self, corner: Vector, direction: Vector) -> Line {
+    fn displaced(&self, corner: Vector<T>, direction: Vector<T>) -> Line<T> {
         let normal = if self.slips { vector(-direction.y, -direction.y) } else { direction.left() };
-        Line { point: corner + normal * (self.radius / HORIZON), direction }
+        Line { point: corner + normal * (self.radius * over_horizon()), direction }
     }
 }

@@ -1,7 +1,11 @@
 //! Where each unit wants to go, and whether it engages its target.
 
-use super::plane::Vector;
+use super::number::{Mixed, Number};
+use super::plane::{Kept, Vector, vector};
 use super::world::{Order, TICK, World};
+
+/// The wish of a unit that has none.
+const STAND: Kept = Kept { value: vector(0.0, 0.0), is_single: false };
 
 impl World {
     /// For all units in play; targets that are found on the way are seen by later units.
@@ -13,8 +17,8 @@ impl World {
             self.units[me].engages = false;
             let speed = self.kinds[me].unit.speed;
             let wish = match self.units[me].order {
-                Order::Stop => Vector::default(),
-                Order::Walk(goal) => self.towards(me, goal, speed),
+                Order::Stop => STAND,
+                Order::Walk(goal) => self.towards(me, goal, Vector::wide, speed),
                 Order::Attack(other) => self.attack(me, other, speed),
                 Order::March => self.march(me),
             };
@@ -22,38 +26,45 @@ impl World {
         }
     }
 
-    fn march(&mut self, me: usize) -> Vector {
+    fn march(&mut self, me: usize) -> Kept {
         let alone = self.kinds[me].unit.heals && self.units[me].target.is_none();
         let speed = if alone { self.pace_of_healer(me) } else { self.kinds[me].unit.speed };
         self.find_target(me);
         match (self.units[me].target, self.march_to) {
             (Some(target), _) => self.attack(me, target, speed),
-            (None, Some(goal)) => self.towards(me, goal, speed),
-            (None, None) => Vector::default(),
+            (None, Some(goal)) => self.towards(me, goal, Vector::wide, speed),
+            (None, None) => STAND,
         }
     }
 
     /// Stands and engages where it reaches `other`; else walks up to it.
-    fn attack(&mut self, me: usize, other: usize, speed: f64) -> Vector {
+    fn attack(&mut self, me: usize, other: usize, speed: f64) -> Kept {
         let possible = self.kinds[me].unit.heals || self.pair(me, other).can_hit;
         if self.rules.orders_lapse && !(possible && self.units[other].in_play) {
-            return Vector::default();
+            return STAND;
         }
         if possible && self.reaches(me, other) {
             self.units[me].engages = true;
-            return Vector::default();
+            return STAND;
         }
-        self.towards(me, self.units[other].place, speed)
+        self.towards(me, self.units[other].place, Vector::narrow, speed)
     }
 
-    /// At full speed; where the rules say so, no further than the goal.
-    fn towards(&self, me: usize, goal: Vector, speed: f64) -> Vector {
-        let way = goal - self.units[me].place;
-        let distance = way.length();
-        if self.rules.stop_at_goal && distance < speed * TICK {
-            way * (1.0 / TICK)
+    /// At full speed; where the rules say so, no further than the goal. `kept` says in what the goal is.
+    fn towards(&self, me: usize, goal: Vector, kept: fn(Vector) -> Vector<Mixed>, speed: f64) -> Kept {
+        let place = self.units[me].place;
+        if self.rules.numpy_rounding {
+            self.hurry(kept(goal) - Vector::narrow(place), speed).kept()
         } else {
-            way.unit() * speed
+            self.hurry(goal - place, speed).kept()
+        }
+    }
+
+    fn hurry<T: Number>(&self, way: Vector<T>, speed: f64) -> Vector<T> {
+        if self.rules.stop_at_goal && way.length() < T::fixed(speed * TICK) {
+            way * T::fixed(1.0 / TICK)
+        } else {
+            way.made(T::fixed(speed))
         }
     }
 }

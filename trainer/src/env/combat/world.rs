@@ -9,12 +9,16 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::plane::Vector;
-use super::program::Line;
+use super::avoid::Lines;
+use super::number::Mixed;
+use super::plane::{Kept, Vector, vector};
 use super::rules::Rules;
 use super::scenario::{Placed, Scenario};
 use super::terrain::Terrain;
 use super::unit::UnitType;
+
+/// How units start.
+const AT_REST: Kept = Kept { value: vector(0.0, 0.0), is_single: true };
 
 /// Seconds of a tick, which is one game loop.
 pub(super) const TICK: f64 = 1.0 / 16.0;
@@ -36,7 +40,7 @@ pub(super) struct Unit {
     /// Whether it takes part: it leaves at the end of the tick in which its hp reaches 0.
     pub(super) in_play: bool,
     pub(super) place: Vector,
-    pub(super) velocity: Vector,
+    pub(super) velocity: Kept,
     pub(super) hp: f64,
     pub(super) shield: f64,
     pub(super) energy: f64,
@@ -53,7 +57,7 @@ pub(super) struct Unit {
     /// The target of the tick before.
     pub(super) last_target: Option<usize>,
     /// The velocity that it would like to have. Of this tick only.
-    pub(super) wish: Vector,
+    pub(super) wish: Kept,
     /// Whether it shoots or heals as soon as it can. Of this tick only.
     pub(super) engages: bool,
 }
@@ -100,15 +104,17 @@ pub(super) struct World {
     pub(super) kinds: Vec<Kind>,
     /// `[M, M]`, the acting unit first.
     pairs: Vec<Pair>,
+    /// `[M, M]`, squares of the reach, as SMAClite rounds them.
+    reach_squared: Vec<f32>,
     /// `[M]`
     pub(super) units: Vec<Unit>,
     /// Largest radius of all units, cells.
     pub(super) largest: f64,
     pub(super) harvest: Harvest,
     // Scratch of a tick.
-    pub(super) lines: Vec<Line>,
-    pub(super) scratch: Vec<Line>,
-    pub(super) velocities: Vec<Vector>,
+    pub(super) lines: Lines<f64>,
+    pub(super) mixed_lines: Lines<Mixed>,
+    pub(super) velocities: Vec<Kept>,
 }
 
 impl World {
@@ -127,6 +133,8 @@ impl World {
             true => enemies.chain(allies).collect(),
             false => allies.chain(enemies).collect(),
         };
+        let reach = |me: &Kind, other: &Kind| me.unit.range + other.unit.radius + me.unit.radius;
+        let square = |reach: f64| (reach * reach) as f32;
         let pair = |me: &Kind, other: &Kind| {
             let scan = match rules.scan_covers_weapon {
                 true => me.unit.scan.max(me.unit.range) + me.unit.radius,
@@ -135,7 +143,10 @@ impl World {
             Pair {
                 can_hit: me.unit.can_hit(&other.unit),
                 damage: me.unit.damage_to(&other.unit),
-                reach: me.unit.range as f32 + me.unit.radius as f32 + other.unit.radius as f32,
+                reach: match rules.numpy_rounding {
+                    true => reach(me, other) as f32,
+                    false => me.unit.range as f32 + me.unit.radius as f32 + other.unit.radius as f32,
+                },
                 notice: scan + other.unit.radius,
             }
         };
@@ -145,13 +156,17 @@ impl World {
             terrain: scenario.terrain.clone(),
             march_to: scenario.march_to,
             pairs: kinds.iter().flat_map(|me| kinds.iter().map(move |other| pair(me, other))).collect(),
+            reach_squared: kinds
+                .iter()
+                .flat_map(|me| kinds.iter().map(move |other| square(reach(me, other))))
+                .collect(),
             units: Vec::with_capacity(n),
             largest: kinds.iter().map(|kind| kind.unit.radius).fold(0.0, f64::max),
             harvest: Harvest::default(),
             // A line per other unit, and at most two per block.
-            lines: Vec::with_capacity(n + 2 * scenario.terrain.blocks.len()),
-            scratch: Vec::with_capacity(n + 2 * scenario.terrain.blocks.len()),
-            velocities: vec![Vector::default(); n],
+            lines: Lines::with_room_for(n + 2 * scenario.terrain.blocks.len()),
+            mixed_lines: Lines::with_room_for(n + 2 * scenario.terrain.blocks.len()),
+            velocities: vec![AT_REST; n],
             kinds,
         };
         world.restart();
@@ -165,7 +180,7 @@ impl World {
         self.units.extend(self.kinds.iter().map(|kind| Unit {
             in_play: true,
             place: kind.start,
-            velocity: Vector::default(),
+            velocity: AT_REST,
             hp: kind.unit.hp,
             shield: kind.unit.shield,
             energy: kind.unit.energy,
@@ -176,7 +191,7 @@ impl World {
             order: if kind.is_enemy { Order::March } else { Order::Stop },
             target: None,
             last_target: None,
-            wish: Vector::default(),
+            wish: AT_REST,
             engages: false,
         }));
     }
@@ -192,7 +207,15 @@ impl World {
 
     /// Whether the weapon of `me`, or its healing, reaches `other`.
     pub(super) fn reaches(&self, me: usize, other: usize) -> bool {
-        self.distance(me, other) as f32 <= self.pair(me, other).reach
+        let pair = self.pair(me, other);
+        if !self.rules.numpy_rounding {
+            return self.distance(me, other) as f32 <= pair.reach;
+        }
+        let way = self.units[me].place - self.units[other].place;
+        let (x, y) = (way.x.abs() as f32, way.y.abs() as f32);
+        x <= pair.reach
+            && y <= pair.reach
+            && (x + y <= pair.reach || x * x + y * y <= self.reach_squared[me * self.kinds.len() + other])
     }
 
     /// One tick; `turns` is the order in which units act at its end.

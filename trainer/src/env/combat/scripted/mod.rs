@@ -31,7 +31,7 @@ pub const SCRIPTED: &[&dyn ScriptedPolicy] = &[&Random, &Hold, &Nearest, &Focus,
 #[derive(Clone, Copy, Debug)]
 pub struct Random;
 
-/// Stands until an enemy comes into the unit's own reach, then shoots the one most team mates reach.
+/// Stands until an enemy comes into the unit's own reach, for melee: into range; attacks the one most team mates reach.
 #[derive(Clone, Copy, Debug)]
 pub struct Hold;
 
@@ -90,7 +90,7 @@ impl ScriptedPolicy for Hold {
             } else {
                 let strength = |unit| me.strength(unit);
                 me.best(|unit| {
-                    me.in_reach(unit)
+                    me.is_drawn_by(unit)
                         .then(|| (std::cmp::Reverse(me.team_in_reach(unit)), Real(strength(unit))))
                 })
             };

@@ -70,8 +70,23 @@ impl<'a> Soldier<'a> {
         self.game.world.pair(self.me, unit).can_hit
     }
 
-    pub(super) fn in_reach(&self, unit: usize) -> bool {
-        self.can_hit(unit) && self.game.world.reaches(self.me, unit)
+    /// Whether its weapon reaches `unit`, and it may be told to use it.
+    fn in_reach(&self, unit: usize) -> bool {
+        self.can_hit(unit) && self.is_in_range(unit) && self.game.world.reaches(self.me, unit)
+    }
+
+    fn is_in_range(&self, unit: usize) -> bool {
+        self.distance(unit) <= SHOOTING_RANGE
+    }
+
+    /// Whether it leaves its post for `unit`: one that shoots does not, and a weapon for melee has to be
+    /// carried to its target.
+    pub(super) fn is_drawn_by(&self, unit: usize) -> bool {
+        self.in_reach(unit) || (self.can_hit(unit) && !self.shoots())
+    }
+
+    fn shoots(&self) -> bool {
+        !self.heals() && self.game.world.kinds[self.me].unit.range > MELEE
     }
 
     /// How many fighters of the team reach `unit` with their weapons.
@@ -84,7 +99,7 @@ impl<'a> Soldier<'a> {
     pub(super) fn best<K: Ord>(&self, key: impl Fn(usize) -> Option<K>) -> Option<usize> {
         let choices = (0..self.game.n_actions - ATTACK).filter_map(|k| {
             let unit = self.game.attackable(self.me, k)?;
-            let near = unit != self.me && self.distance(unit) <= SHOOTING_RANGE;
+            let near = unit != self.me && self.is_in_range(unit);
             Some((key(unit).filter(|_| near)?, k))
         });
         choices.min().map(|(_, k)| ATTACK + k)
@@ -128,8 +143,7 @@ impl<'a> Soldier<'a> {
     /// Away from an enemy that is too near, while there is time.
     pub(super) fn step_back(&self) -> Option<usize> {
         let game = self.game;
-        let ranged = !self.heals() && game.world.kinds[self.me].unit.range > MELEE;
-        if !ranged || game.world.units[self.me].cooldown <= WAIT {
+        if !self.shoots() || game.world.units[self.me].cooldown <= WAIT {
             return None;
         }
         let enemy = self.nearest().filter(|&enemy| self.distance(enemy) < TOO_NEAR)?;

@@ -118,6 +118,7 @@ fn rules(rng: &mut ChaCha8Rng) -> Rules {
         orders_lapse: coin(set.orders_lapse),
         stop_at_goal: coin(set.stop_at_goal),
         wall_slip: coin(set.wall_slip),
+        numpy_rounding: coin(set.numpy_rounding),
         closed_borders: coin(set.closed_borders),
         cells_round_down: coin(set.cells_round_down),
         medivac_alone_loses: coin(set.medivac_alone_loses),

@@ -24,7 +24,7 @@ fn spread(played: &[Played], of: impl Fn(&Played) -> f64) -> (f64, f64) {
 
 #[test]
 fn returns_and_lengths_are_those_of_smaclite() {
-    let all: [(&str, &dyn ScriptedPolicy, f64, f64, f64); 21] = [
+    let all: [(&str, &dyn ScriptedPolicy, f64, f64, f64); 26] = [
         // Map, policy, episodes of SMAClite, and its mean return and length.
         ("2s_vs_1sc", &Random, 100.0, 1.19, 62.8),
         ("2s_vs_1sc", &Nearest, 50.0, 10.04, 32.0),
@@ -33,6 +33,8 @@ fn returns_and_lengths_are_those_of_smaclite() {
         ("2s_vs_1sc", &Kite, 50.0, 10.04, 32.0),
         ("3s5z", &Random, 100.0, 4.07, 46.1),
         ("3s5z", &Nearest, 50.0, 9.20, 35.0),
+        ("3s5z", &Focus, 50.0, 8.21, 36.0),
+        ("3s5z", &Hold, 10.0, 10.34, 48.0),
         ("3s_vs_5z", &Random, 40.0, 3.23, 44.8),
         ("3s_vs_5z", &Nearest, 10.0, 4.94, 27.0),
         ("3s_vs_5z", &Focus, 10.0, 4.60, 26.0),
@@ -44,9 +46,12 @@ fn returns_and_lengths_are_those_of_smaclite() {
         ("5m_vs_6m", &Hold, 10.0, 4.60, 20.0),
         ("3s5z_vs_3s6z", &Random, 40.0, 3.58, 42.4),
         ("3s5z_vs_3s6z", &Nearest, 10.0, 9.86, 36.5),
+        ("3s5z_vs_3s6z", &Focus, 10.0, 6.32, 37.8),
+        ("3s5z_vs_3s6z", &Hold, 10.0, 8.78, 45.2),
         ("MMM2", &Random, 40.0, 2.03, 47.3),
         ("MMM2", &Nearest, 10.0, 8.84, 37.3),
         ("MMM2", &Focus, 10.0, 9.41, 47.1),
+        ("MMM2", &Hold, 10.0, 6.29, 39.0),
     ];
     for (map, policy, n, total, length) in all {
         let here = played(map, RuleSet::Smaclite, policy, 200);
