@@ -5,7 +5,7 @@ use super::folded_block::FoldedBlock;
 use super::gru::{Gru, gates};
 use super::linear::Linear;
 use super::work::{Level, Work, widest};
-use super::x86::dot8;
+use super::x86::{dot8, sum8};
 use crate::model::matrix::Matrix;
 
 /// Rows, and hidden units, computed together.
@@ -111,9 +111,7 @@ fn affine(
     let rows = weight.rows_from(first);
     let bias = bias.row(0).0.get(first..).unwrap_or_default();
     if let (Some(dots), Some(bias)) = (dot8(level, rows, v), bias.first_chunk::<ROWS>()) {
-        for ((output, dot), bias) in output.iter_mut().zip(dots).zip(bias) {
-            *output = dot + bias;
-        }
+        *output = sum8(level, dots, *bias);
     }
 }
 

@@ -5,9 +5,8 @@
 use core::arch::x86_64::{
     __m128, __m256, __m256i, _MM_HINT_T0, _mm_add_ps, _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_mul_ps,
     _mm_prefetch, _mm_setzero_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_cmpgt_epi32,
-    _mm256_loadu_ps, _mm256_maskload_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_unpackhi_ps,
-    _mm256_unpacklo_ps,
+    _mm256_hadd_ps, _mm256_loadu_ps, _mm256_maskload_ps, _mm256_mul_ps, _mm256_permute2f128_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_ps,
 };
 
 use bytemuck::cast;
@@ -69,6 +68,19 @@ pub(crate) fn dot8(level: Level, rows: &[f32], x: &[f32]) -> Option<[f32; 8]> {
         }
     }
     Some(dots)
+}
+
+/// `a + b`, which a compiler that sees the elements apart would add one by one.
+#[inline(always)]
+pub(crate) fn sum8(level: Level, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+    // SAFETY: the processor is known to be able to.
+    match level {
+        Level::Sse2 => {
+            let ([a, c], [b, d]): ([__m128; 2], [__m128; 2]) = (cast(a), cast(b));
+            cast([unsafe { _mm_add_ps(a, b) }, unsafe { _mm_add_ps(c, d) }])
+        }
+        Level::Avx2(Avx2(())) => cast(unsafe { _mm256_add_ps(cast(a), cast(b)) }),
+    }
 }
 
 /// # Safety
@@ -139,11 +151,8 @@ unsafe fn dot8_avx2(rows: &[f32], x: &[f32], dots: &mut [f32; 8]) {
         }
     }
     let [ae, bf, cg, dh] = sums;
-    let (low, high) = (_mm256_unpacklo_ps(ae, bf), _mm256_unpacklo_ps(cg, dh)); // p0 p0 p1 p1
-    let left = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(low, high), _mm256_shuffle_ps::<0xee>(low, high));
-    let (low, high) = (_mm256_unpackhi_ps(ae, bf), _mm256_unpackhi_ps(cg, dh)); // p2 p2 p3 p3
-    let right = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(low, high), _mm256_shuffle_ps::<0xee>(low, high));
-    *dots = cast(_mm256_add_ps(left, right));
+    let (left, right) = (_mm256_hadd_ps(ae, bf), _mm256_hadd_ps(cg, dh)); // p0 + p1 and p2 + p3 of each
+    *dots = cast(_mm256_hadd_ps(left, right));
 }
 
 /// `W x + b` of each lane for four rows of as many floats, one row after another, in the order of
