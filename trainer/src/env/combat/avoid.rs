@@ -86,7 +86,7 @@ impl World {
             }
             let disc = Disc {
                 way: Vector::narrow(beside.place) - place,
-                square: T::looked_up(square),
+                square: T::distance_squared(square),
                 radius: T::fixed(kind.separation + beside_kind.separation),
             };
             let change = disc.way_out(velocity - Vector::of(beside.velocity));
@@ -139,5 +139,5 @@ pub(super) fn legs<T: Number>(way: Vector<T>, square: T, leg: T, radius: T) -> (
     let left = vector(way.x * leg - way.y * radius, way.x * radius + way.y * leg);
     let right = vector(way.x * leg + way.y * radius, way.y * leg - way.x * radius);
     let one = T::fixed(1.0);
-    (left.stretched(square, one), right.stretched(square, one))
+    (left.rescaled(square, one), right.rescaled(square, one))
 }

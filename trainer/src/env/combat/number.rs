@@ -1,7 +1,8 @@
-//! Numbers that units avoid each other with: of 64 bits, or of 32 and 64 mixed as numpy mixes them.
+//! Numbers that units avoid each other with: of 64 bits, or of 32 and 64 mixed as numpy 2 mixes them.
 //!
-//! SMAClite keeps places in 32 bits, and numpy computes in 32 bits as long as nothing of 64 comes in.
-//! Where units touch, avoidance magnifies what is lost there until battles come out otherwise.
+//! SMAClite keeps places in 32 bits, and numpy computes in 32 bits as long as nothing of 64 comes in;
+//! a number of Python's own takes the width of what it meets (NEP 50). Where units touch, avoidance
+//! magnifies what is lost there until battles come out otherwise.
 
 use std::cmp::Ordering;
 use std::fmt::Debug;
@@ -34,11 +35,11 @@ pub(super) trait Number:
 
     fn sqrt(self) -> Self;
 
-    /// The square of a distance that was looked up by its square.
-    fn looked_up(square: f64) -> Self;
+    /// The square of the distance between two places.
+    fn distance_squared(square: f64) -> Self;
 
-    /// The pair, which is of that `length`, made `to` long.
-    fn stretch(pair: [Self; 2], length: Self, to: Self) -> [Self; 2];
+    /// The pair times `to / length`: with one division here, in the order of SMAClite's terms there.
+    fn rescale(pair: [Self; 2], length: Self, to: Self) -> [Self; 2];
 }
 
 impl Number for f64 {
@@ -66,20 +67,20 @@ impl Number for f64 {
         f64::sqrt(self)
     }
 
-    fn looked_up(square: f64) -> Self {
+    fn distance_squared(square: f64) -> Self {
         square
     }
 
-    fn stretch([x, y]: [Self; 2], length: Self, to: Self) -> [Self; 2] {
+    fn rescale([x, y]: [Self; 2], length: Self, to: Self) -> [Self; 2] {
         let by = 1.0 / length;
         [x * by * to, y * by * to]
     }
 }
 
-/// Of how many bits a number is; of two that meet, the later wins.
+/// Of how many bits a number is; of two that meet, the later in this list wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Width {
-    /// Python's own, which counts for nothing.
+    /// Python's own: 64 bits until it meets another.
     Any,
     Single,
     Double,
@@ -206,13 +207,13 @@ impl Number for Mixed {
         Self { value: self.value.sqrt(), width: self.width }.fitted()
     }
 
-    /// Its tree of places knows distances, of 64 bits, and they are squared again.
-    fn looked_up(square: f64) -> Self {
+    /// SMAClite's k-d tree gives distances of 64 bits, and they are squared again.
+    fn distance_squared(square: f64) -> Self {
         let distance = square.sqrt();
         Self::double(distance * distance)
     }
 
-    fn stretch([x, y]: [Self; 2], length: Self, to: Self) -> [Self; 2] {
+    fn rescale([x, y]: [Self; 2], length: Self, to: Self) -> [Self; 2] {
         [x * to / length, y * to / length]
     }
 }

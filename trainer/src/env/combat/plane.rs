@@ -11,11 +11,20 @@ pub(super) struct Vector<T = f64> {
     pub(super) y: T,
 }
 
-/// A velocity between two ticks, and whether it is of 32 bits.
+/// A velocity as it is kept from tick to tick, with its width, which counts under `numpy_rounding` only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Kept {
     pub(super) value: Vector,
+    /// Whether it is of 32 bits.
     pub(super) is_single: bool,
+}
+
+impl Kept {
+    /// Of a unit that wants to stand: numpy's zeros are of 64 bits.
+    pub(super) const STANDING: Self = Self { value: vector(0.0, 0.0), is_single: false };
+
+    /// Before the first tick: SMAClite makes it of 32 bits, as places.
+    pub(super) const AT_START: Self = Self { value: vector(0.0, 0.0), is_single: true };
 }
 
 /// In short.
@@ -43,18 +52,18 @@ impl<T: Number> Vector<T> {
 
     /// Of length 1 in the same direction; zero for zero.
     pub(super) fn unit(self) -> Self {
-        self.made(T::fixed(1.0))
+        self.with_length(T::fixed(1.0))
     }
 
     /// Of that length in the same direction; zero for zero.
-    pub(super) fn made(self, length: T) -> Self {
+    pub(super) fn with_length(self, length: T) -> Self {
         let now = self.length();
-        if now > T::fixed(0.0) { self.stretched(now, length) } else { self }
+        if now > T::fixed(0.0) { self.rescaled(now, length) } else { self }
     }
 
-    /// `length` long, if it is as long as `now` says.
-    pub(super) fn stretched(self, now: T, length: T) -> Self {
-        let [x, y] = T::stretch([self.x, self.y], now, length);
+    /// Times `length / now`, in the order in which the numbers are divided and multiplied.
+    pub(super) fn rescaled(self, now: T, length: T) -> Self {
+        let [x, y] = T::rescale([self.x, self.y], now, length);
         vector(x, y)
     }
 

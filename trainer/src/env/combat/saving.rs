@@ -1,6 +1,7 @@
 //! A running episode as bytes, and back.
 
 use super::plane::{Kept, Vector, vector};
+use super::rules::Rules;
 use super::turn::SHIELD_DELAY;
 use super::unit::MOST_ENERGY;
 use super::world::{Kind, Order, Unit};
@@ -10,6 +11,8 @@ use crate::error::EnvError;
 
 /// First bytes of a saved episode; the last one is the version.
 const TAG: &[u8; 8] = b"DDNcomb\x02";
+/// The same where velocities say how many bits they are of.
+const TAG_WITH_WIDTHS: &[u8; 8] = b"DDNcomb\x03";
 
 /// Further than this from the map's corner, cells, no unit gets.
 const FURTHEST: f64 = 1e6;
@@ -21,7 +24,7 @@ impl Combat {
         if self.phase == Phase::NotStarted {
             return None;
         }
-        let mut out = Writer::new(TAG);
+        let mut out = Writer::new(self.tag());
         for (_, size) in self.sizes() {
             out.number(size);
         }
@@ -56,7 +59,7 @@ impl Combat {
 
     /// Takes up `saved`, or changes nothing.
     pub(super) fn restore(&mut self, saved: &[u8]) -> Result<(), EnvError> {
-        let mut fields = Reader::new(saved, TAG)?;
+        let mut fields = Reader::new(saved, self.tag())?;
         for (name, size) in self.sizes() {
             fields.same(name, size)?;
         }
@@ -73,12 +76,7 @@ impl Combat {
         }
         let mut units = Vec::with_capacity(self.world.units.len());
         for kind in &self.world.kinds {
-            units.push(read_unit(
-                &mut fields,
-                kind,
-                self.world.kinds.len(),
-                self.world.rules.numpy_rounding,
-            )?);
+            units.push(read_unit(&mut fields, kind, self.world.kinds.len(), &self.world.rules)?);
         }
         let rng = fields.stream()?;
         fields.finish()?;
@@ -86,6 +84,10 @@ impl Combat {
         (self.t, self.won, self.last_actions, self.rng) = (t, won, last_actions, rng);
         self.world.units = units;
         Ok(())
+    }
+
+    fn tag(&self) -> &'static [u8; 8] {
+        if self.world.rules.numpy_rounding { TAG_WITH_WIDTHS } else { TAG }
     }
 
     /// What a saved episode must agree on with the environment that takes it up.
@@ -101,13 +103,13 @@ impl Combat {
 }
 
 /// Orders, wishes and what depends on them are made anew at each step.
-fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize, widths: bool) -> Result<Unit, EnvError> {
+fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize, rules: &Rules) -> Result<Unit, EnvError> {
     let in_play = fields.flag("whether a unit is in play")?;
     let mut pair = |what: &str, most: f64| -> Result<Vector, EnvError> {
         Ok(vector(fields.float(what, -most, most)?, fields.float(what, -most, most)?))
     };
     let (place, velocity) = (pair("a place", FURTHEST)?, pair("a velocity", FASTEST)?);
-    let is_single = widths && fields.flag("whether a velocity is of 32 bits")?;
+    let is_single = rules.numpy_rounding && fields.flag("whether a velocity is of 32 bits")?;
     let hp = fields.float("a unit's hp", 0.0, kind.unit.hp)?;
     if in_play && hp <= 0.0 {
         return Err(refuse("a unit without hp is in play"));
@@ -129,7 +131,7 @@ fn read_unit(fields: &mut Reader<'_>, kind: &Kind, none: usize, widths: bool) ->
         target: target(fields)?,
         last_target: target(fields)?,
         shot: None,
-        wish: Kept { value: Vector::default(), is_single: false },
+        wish: Kept::STANDING,
         engages: false,
     };
     let at = target(fields)?;

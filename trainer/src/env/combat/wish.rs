@@ -1,11 +1,8 @@
 //! Where each unit wants to go, and whether it engages its target.
 
 use super::number::{Mixed, Number};
-use super::plane::{Kept, Vector, vector};
+use super::plane::{Kept, Vector};
 use super::world::{Order, TICK, World};
-
-/// The wish of a unit that has none.
-const STAND: Kept = Kept { value: vector(0.0, 0.0), is_single: false };
 
 impl World {
     /// For all units in play; targets that are found on the way are seen by later units.
@@ -17,7 +14,7 @@ impl World {
             self.units[me].engages = false;
             let speed = self.kinds[me].unit.speed;
             let wish = match self.units[me].order {
-                Order::Stop => STAND,
+                Order::Stop => Kept::STANDING,
                 Order::Walk(goal) => self.towards(me, goal, Vector::wide, speed),
                 Order::Attack(other) => self.attack(me, other, speed),
                 Order::March => self.march(me),
@@ -33,7 +30,7 @@ impl World {
         match (self.units[me].target, self.march_to) {
             (Some(target), _) => self.attack(me, target, speed),
             (None, Some(goal)) => self.towards(me, goal, Vector::wide, speed),
-            (None, None) => STAND,
+            (None, None) => Kept::STANDING,
         }
     }
 
@@ -41,11 +38,11 @@ impl World {
     fn attack(&mut self, me: usize, other: usize, speed: f64) -> Kept {
         let possible = self.kinds[me].unit.heals || self.pair(me, other).can_hit;
         if self.rules.orders_lapse && !(possible && self.units[other].in_play) {
-            return STAND;
+            return Kept::STANDING;
         }
         if possible && self.reaches(me, other) {
             self.units[me].engages = true;
-            return STAND;
+            return Kept::STANDING;
         }
         self.towards(me, self.units[other].place, Vector::narrow, speed)
     }
@@ -64,7 +61,7 @@ impl World {
         if self.rules.stop_at_goal && way.length() < T::fixed(speed * TICK) {
             way * T::fixed(1.0 / TICK)
         } else {
-            way.made(T::fixed(speed))
+            way.with_length(T::fixed(speed))
         }
     }
 }

@@ -11,14 +11,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::avoid::Lines;
 use super::number::Mixed;
-use super::plane::{Kept, Vector, vector};
+use super::plane::{Kept, Vector};
 use super::rules::Rules;
 use super::scenario::{Placed, Scenario};
 use super::terrain::Terrain;
 use super::unit::UnitType;
-
-/// How units start.
-const AT_REST: Kept = Kept { value: vector(0.0, 0.0), is_single: true };
 
 /// Seconds of a tick, which is one game loop.
 pub(super) const TICK: f64 = 1.0 / 16.0;
@@ -166,7 +163,7 @@ impl World {
             // A line per other unit, and at most two per block.
             lines: Lines::with_room_for(n + 2 * scenario.terrain.blocks.len()),
             mixed_lines: Lines::with_room_for(n + 2 * scenario.terrain.blocks.len()),
-            velocities: vec![AT_REST; n],
+            velocities: vec![Kept::STANDING; n],
             kinds,
         };
         world.restart();
@@ -180,7 +177,7 @@ impl World {
         self.units.extend(self.kinds.iter().map(|kind| Unit {
             in_play: true,
             place: kind.start,
-            velocity: AT_REST,
+            velocity: Kept::AT_START,
             hp: kind.unit.hp,
             shield: kind.unit.shield,
             energy: kind.unit.energy,
@@ -191,7 +188,7 @@ impl World {
             order: if kind.is_enemy { Order::March } else { Order::Stop },
             target: None,
             last_target: None,
-            wish: AT_REST,
+            wish: Kept::STANDING,
             engages: false,
         }));
     }
@@ -211,6 +208,7 @@ impl World {
         if !self.rules.numpy_rounding {
             return self.distance(me, other) as f32 <= pair.reach;
         }
+        // The order in which SMAClite decides: by either axis, by their sum, by squares.
         let way = self.units[me].place - self.units[other].place;
         let (x, y) = (way.x.abs() as f32, way.y.abs() as f32);
         x <= pair.reach

@@ -31,7 +31,8 @@ pub const SCRIPTED: &[&dyn ScriptedPolicy] = &[&Random, &Hold, &Nearest, &Focus,
 #[derive(Clone, Copy, Debug)]
 pub struct Random;
 
-/// Stands until an enemy comes into the unit's own reach, for melee: into range; attacks the one most team mates reach.
+/// Stands, and attacks, of the enemies that the unit's weapon reaches, or for melee of those within six
+/// cells, the one that most of the team reach.
 #[derive(Clone, Copy, Debug)]
 pub struct Hold;
 
@@ -80,7 +81,7 @@ impl ScriptedPolicy for Hold {
     }
 
     fn about(&self) -> &'static str {
-        "stands, and shoots what most of the team reach"
+        "stands, and attacks what most of the team reach; melee goes up to six cells"
     }
 
     fn choose(&self, game: &Combat, _: &mut ChaCha8Rng, actions: &mut [usize]) {

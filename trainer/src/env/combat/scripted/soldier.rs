@@ -72,10 +72,11 @@ impl<'a> Soldier<'a> {
 
     /// Whether its weapon reaches `unit`, and it may be told to use it.
     fn in_reach(&self, unit: usize) -> bool {
-        self.can_hit(unit) && self.is_in_range(unit) && self.game.world.reaches(self.me, unit)
+        self.can_hit(unit) && self.may_be_ordered_at(unit) && self.game.world.reaches(self.me, unit)
     }
 
-    fn is_in_range(&self, unit: usize) -> bool {
+    /// Whether it is near enough to be the target of an action.
+    fn may_be_ordered_at(&self, unit: usize) -> bool {
         self.distance(unit) <= SHOOTING_RANGE
     }
 
@@ -99,7 +100,7 @@ impl<'a> Soldier<'a> {
     pub(super) fn best<K: Ord>(&self, key: impl Fn(usize) -> Option<K>) -> Option<usize> {
         let choices = (0..self.game.n_actions - ATTACK).filter_map(|k| {
             let unit = self.game.attackable(self.me, k)?;
-            let near = unit != self.me && self.is_in_range(unit);
+            let near = unit != self.me && self.may_be_ordered_at(unit);
             Some((key(unit).filter(|_| near)?, k))
         });
         choices.min().map(|(_, k)| ATTACK + k)
