@@ -38,7 +38,7 @@ pub(super) trait Number:
     /// The square of the distance between two places.
     fn distance_squared(square: f64) -> Self;
 
-    /// The pair times `to / length`: with one division here, in the order of SMAClite's terms there.
+    /// The pair times `to / length`: of 64 bits with one division, mixed in the order of SMAClite's terms.
     fn rescale(pair: [Self; 2], length: Self, to: Self) -> [Self; 2];
 }
 
