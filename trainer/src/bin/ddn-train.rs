@@ -305,7 +305,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             None
         }
         Command::List { json } => {
-            list::list(json);
+            list::list(json)?;
             None
         }
         Command::CheckEnv { env, set, seed, episodes, envs, json } => {

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::set_threads;
 use crate::checkpoint::Checkpoint;
+use crate::commands::out::say;
 use crate::config::ExperimentConfig;
 use crate::env::Env;
 use crate::error::{ConfigError, TrainError};
@@ -70,7 +71,6 @@ pub enum Who<'a> {
 ///
 /// # Errors
 /// If the run cannot be read or played.
-#[allow(clippy::print_stdout)]
 pub fn evaluate(what: &Path, episodes: usize, who: Who<'_>, seed: u64, json: bool) -> anyhow::Result<()> {
     match who {
         Who::Network(asked) => {
@@ -85,9 +85,9 @@ pub fn evaluate(what: &Path, episodes: usize, who: Who<'_>, seed: u64, json: boo
                 let mut value = facts(&score);
                 value.insert("network".into(), network.into());
                 value.insert("t_env".into(), t_env.into());
-                println!("{}", serde_json::Value::from(value));
+                say!("{}", serde_json::Value::from(value))?;
             } else {
-                println!("{network} after {t_env} steps, {}", said(&score));
+                say!("{network} after {t_env} steps, {}", said(&score))?;
             }
         }
         Who::Policy(policy) => {
@@ -95,9 +95,9 @@ pub fn evaluate(what: &Path, episodes: usize, who: Who<'_>, seed: u64, json: boo
             if json {
                 let mut value = facts(&score);
                 value.insert("policy".into(), policy.into());
-                println!("{}", serde_json::Value::from(value));
+                say!("{}", serde_json::Value::from(value))?;
             } else {
-                println!("{policy}, {}", said(&score));
+                say!("{policy}, {}", said(&score))?;
             }
         }
     }
@@ -174,7 +174,6 @@ pub fn film(run: &Path, network: &str, seed: u64, source: String) -> anyhow::Res
 ///
 /// # Errors
 /// If the run cannot be read or played, or the page cannot be written.
-#[allow(clippy::print_stdout)]
 pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Result<()> {
     let Watched { mut envs, episode, episode_seed, player } = played(what, who, seed)?;
     // The environment is a function of its seed and the actions: play the same again to look at it.
@@ -182,7 +181,7 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Res
     let (path, option) = match how {
         Show::Terminal(pace) => {
             show(env, &episode, episode_seed, pace)?;
-            println!("{player}: return {} in {} steps", episode.total(), episode.len());
+            say!("{player}: return {} in {} steps", episode.total(), episode.len())?;
             return Ok(());
         }
         Show::Page(path) => (path, "--html"),
@@ -200,12 +199,11 @@ pub fn watch(what: &Path, who: Who<'_>, seed: u64, how: Show<'_>) -> anyhow::Res
             path.display()
         )
     })?;
-    println!("{player}: return {} in {} steps", episode.total(), episode.len());
-    println!("written: {}", path.display());
+    say!("{player}: return {} in {} steps", episode.total(), episode.len())?;
+    say!("written: {}", path.display())?;
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 fn show(
     env: &mut dyn Env,
     episode: &Episode,
@@ -215,13 +213,13 @@ fn show(
     let spec = env.spec().clone();
     let mut frame = spec.frame();
     env.reset(episode_seed, &mut frame)?;
-    println!("{}", env.render());
+    say!("{}", env.render())?;
     for (step, actions) in episode.actions.chunks_exact(spec.n_agents).enumerate() {
         let actions: Vec<usize> = actions.iter().map(|&action| usize::from(action)).collect();
         let outcome = env.step(&actions, &mut frame)?;
         let names = actions.iter().map(|&action| spec.actions[action].as_str()).collect::<Vec<_>>().join(" ");
         std::thread::sleep(pace);
-        println!("step {}: {names}  reward {}\n{}", step + 1, outcome.reward, env.render());
+        say!("step {}: {names}  reward {}\n{}", step + 1, outcome.reward, env.render())?;
     }
     Ok(())
 }

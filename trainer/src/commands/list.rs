@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::commands::out::{put, say};
 use crate::config::ExperimentConfig;
 use crate::env;
 use crate::env::check::{CheckReport, check_env};
@@ -12,8 +13,10 @@ use crate::learner::{mixer, scheme};
 const PACED_STEPS: usize = 2000;
 
 /// Prints all environments, schemes and mixers, one per line under their heading.
-#[allow(clippy::print_stdout)]
-pub fn list(json: bool) {
+///
+/// # Errors
+/// If they cannot be written.
+pub fn list(json: bool) -> anyhow::Result<()> {
     let envs: Vec<_> = env::REGISTRY.iter().map(|entry| (entry.name, entry.about)).collect();
     let schemes: Vec<_> = scheme::REGISTRY.iter().map(|kind| (kind.name, kind.about)).collect();
     let mixers: Vec<_> = mixer::all().iter().map(|kind| (kind.name, kind.about)).collect();
@@ -25,22 +28,22 @@ pub fn list(json: bool) {
                 .collect::<Vec<_>>()
         };
         let all = groups.iter().map(|(heading, rows)| ((*heading).to_owned(), object(rows).into()));
-        println!("{}", serde_json::Value::Object(all.collect()));
-        return;
+        say!("{}", serde_json::Value::Object(all.collect()))?;
+        return Ok(());
     }
     for (heading, rows) in groups {
-        println!("{heading}");
+        say!("{heading}")?;
         for (name, about) in rows {
-            println!("  {name:<16} {about}");
+            say!("  {name:<16} {about}")?;
         }
     }
+    Ok(())
 }
 
 /// Checks the environment of a config, or of the registry by name, and steps some side by side.
 ///
 /// # Errors
 /// If it breaks its contract.
-#[allow(clippy::print_stdout)]
 pub fn check(
     (what, overrides): (&str, &[String]),
     (seed, episodes): (u64, usize),
@@ -71,10 +74,12 @@ pub fn check(
                 "around_s": pace.around.map(|time| time.as_secs_f64()),
             })),
         });
-        println!("{value}");
+        say!("{value}")?;
     } else {
-        print!("{report}");
-        pace.iter().for_each(|pace| print!("{pace}"));
+        put(format_args!("{report}"))?;
+        if let Some(pace) = pace {
+            put(format_args!("{pace}"))?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod evaluate;
 pub mod list;
+pub mod out;
 pub mod report;
 pub mod summary;
 pub mod sweep;

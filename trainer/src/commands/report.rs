@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::commands::out::say;
 use crate::study::report::collection::Collection;
 use crate::study::report::{Extras, export, page};
 use crate::whole_file;
@@ -33,7 +34,6 @@ pub struct Request {
 ///
 /// # Errors
 /// If a run cannot be read, runs do not belong together, or a file cannot be written.
-#[allow(clippy::print_stdout)]
 pub fn report(request: &Request) -> anyhow::Result<()> {
     let collection = Collection::read(&request.paths)?;
     let others =
@@ -51,16 +51,15 @@ pub fn report(request: &Request) -> anyhow::Result<()> {
     }
     if let Some(dir) = &request.svg {
         export::svg(&collection, dir)?;
-        println!("written: {}", dir.display());
+        say!("written: {}", dir.display())?;
     }
     if let Some(dir) = &request.png {
         export::png(&collection, dir)?;
-        println!("written: {}", dir.display());
+        say!("written: {}", dir.display())?;
     }
     Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     whole_file::write(path, text.as_bytes()).with_context(|| {
         format!(
@@ -68,6 +67,6 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
             path.display()
         )
     })?;
-    println!("written: {}", path.display());
+    say!("written: {}", path.display())?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::commands::out::{put, say};
 use crate::eval::{self, Score};
 use crate::metrics::curve::{Chart, Reference, Series};
 use crate::metrics::{self};
@@ -155,33 +156,29 @@ fn chart(runs: &[Run], summary: &Summary) -> anyhow::Result<Chart> {
 ///
 /// # Errors
 /// If it cannot be encoded.
-#[allow(clippy::print_stdout)]
 pub fn print(dir: &Path, summary: &Summary, json: bool) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string(summary)?);
+        say!("{}", serde_json::to_string(summary)?)?;
         return Ok(());
     }
-    println!(
-        "{} on {}, {} steps, {} updates",
-        summary.algorithm, summary.env, summary.t_env, summary.updates
-    );
+    say!("{} on {}, {} steps, {} updates", summary.algorithm, summary.env, summary.t_env, summary.updates)?;
     if let (Some(episodes), Some(steps)) = (summary.extra_episodes, summary.extra_steps) {
-        println!("of these, {steps} steps in {episodes} extra episodes for the second phase");
+        say!("of these, {steps} steps in {episodes} extra episodes for the second phase")?;
     }
     let wins = summary.rows.iter().any(|row| row.won.is_some());
     let heading = if wins { "  episodes    won" } else { "  episodes" };
-    println!("{:<26} {:>9} {:>8} {:>8}{heading}", "greedy", "return", "± 95 %", "length");
+    say!("{:<26} {:>9} {:>8} {:>8}{heading}", "greedy", "return", "± 95 %", "length")?;
     for row in &summary.rows {
         let Row { player, mean_return, interval, mean_length, episodes, won } = row;
-        print!("{player:<26} {mean_return:>9.2} {interval:>8.2} {mean_length:>8.1}  {episodes}");
+        put(format_args!("{player:<26} {mean_return:>9.2} {interval:>8.2} {mean_length:>8.1}  {episodes}"))?;
         match won {
-            Some(won) => println!("{:>w$.1} %", 100.0 * won, w = 13 - episodes.to_string().len()),
-            None => println!(),
+            Some(won) => say!("{:>w$.1} %", 100.0 * won, w = 13 - episodes.to_string().len())?,
+            None => say!()?,
         }
     }
     if let Some(best) = summary.best_return {
-        println!("{:<26} {best:>9.2}", "best possible");
+        say!("{:<26} {best:>9.2}", "best possible")?;
     }
-    println!("written: {0}/summary.json  {0}/curve.svg  {0}/metrics.jsonl", dir.display());
+    say!("written: {0}/summary.json  {0}/curve.svg  {0}/metrics.jsonl", dir.display())?;
     Ok(())
 }

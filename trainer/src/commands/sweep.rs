@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::commands::out::{put, say};
 use crate::error::ConfigError;
 use crate::signal::{Signals, Stop};
 use crate::study::cells::{Cell, cells};
@@ -56,7 +57,7 @@ pub fn sweep(request: &Request) -> anyhow::Result<Option<Stop>> {
     let out = request.out.clone().unwrap_or_else(|| Path::new("runs/studies").join(name));
     let jobs = share(request, cells.len());
     match request.deed {
-        Deed::List => list(&cells, &out),
+        Deed::List => list(&cells, &out)?,
         Deed::Slurm => emit(request, &spec, &out, cells.len(), &jobs)?,
         Deed::Train => return train(request, &spec, &cells, &out, &jobs),
     }
@@ -70,8 +71,7 @@ fn share(request: &Request, cells: usize) -> Jobs {
     Jobs { jobs, threads: request.threads.unwrap_or((cores / jobs).max(1)) }
 }
 
-#[allow(clippy::print_stdout)]
-fn list(cells: &[Cell], out: &Path) {
+fn list(cells: &[Cell], out: &Path) -> anyhow::Result<()> {
     for (index, cell) in cells.iter().enumerate() {
         let dir = out.join(&cell.name.dir);
         let state = match sweep::is_done(cell, &dir) {
@@ -80,11 +80,11 @@ fn list(cells: &[Cell], out: &Path) {
             Ok(false) => "",
             Err(_) => "other",
         };
-        println!("{index:>4}  {state:<5}  {}", dir.display());
+        say!("{index:>4}  {state:<5}  {}", dir.display())?;
     }
+    Ok(())
 }
 
-#[allow(clippy::print_stdout)]
 fn emit(request: &Request, spec: &StudySpec, out: &Path, cells: usize, jobs: &Jobs) -> anyhow::Result<()> {
     apart(spec)?;
     let scale = request.scale.iter().flat_map(|name| ["--scale".to_owned(), name.clone()]);
@@ -98,7 +98,7 @@ fn emit(request: &Request, spec: &StudySpec, out: &Path, cells: usize, jobs: &Jo
         jobs: jobs.jobs,
         threads: jobs.threads,
     });
-    print!("{script}");
+    put(format_args!("{script}"))?;
     Ok(())
 }
 
@@ -145,11 +145,10 @@ fn train(
     conclude(request, chosen.len(), out, tally)
 }
 
-#[allow(clippy::print_stdout)]
 fn conclude(request: &Request, cells: usize, out: &Path, tally: Tally) -> anyhow::Result<Option<Stop>> {
     let Tally { done, dropped, failed, elsewhere, stopped } = tally;
     if let Some(stop) = stopped {
-        println!("stopped with {done} of {cells} cells done, all saved; the same command goes on");
+        say!("stopped with {done} of {cells} cells done, all saved; the same command goes on")?;
         return Ok(Some(stop));
     }
     let mut text = format!("{done} of {cells} cells done");
@@ -159,13 +158,13 @@ fn conclude(request: &Request, cells: usize, out: &Path, tally: Tally) -> anyhow
     if !elsewhere.is_empty() {
         text += &format!(", {} trained by another process", elsewhere.len());
     }
-    println!("{text}");
+    say!("{text}")?;
     if let Some((dir, why)) = failed.first() {
         let more = if failed.len() > 1 { format!(" (and {} more)", failed.len() - 1) } else { String::new() };
         bail!("{}{more} failed: {why}; the same command tries again", out.join(dir).display());
     }
     if request.index.is_none() && elsewhere.is_empty() {
-        println!("`ddn-train report {} -o report.html` shows them", out.display());
+        say!("`ddn-train report {} -o report.html` shows them", out.display())?;
     }
     Ok(None)
 }

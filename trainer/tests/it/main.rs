@@ -4,6 +4,7 @@ mod changed_map;
 mod films;
 mod in_a_browser;
 mod killed;
+mod output;
 mod policies;
 mod reports;
 mod resume;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::median;
+use crate::commands::out::say;
 use crate::commands::set_threads;
 use crate::config::ExperimentConfig;
 use crate::learner::mixer;
@@ -36,7 +37,6 @@ struct Row {
 ///
 /// # Errors
 /// If the config is wrong or the environment fails.
-#[allow(clippy::print_stdout)]
 pub fn bench_mixers(config: &Path, overrides: &[String], updates: usize, json: bool) -> anyhow::Result<()> {
     let config = ExperimentConfig::load(config, overrides)?;
     set_threads(&config)?;
@@ -80,20 +80,20 @@ pub fn bench_mixers(config: &Path, overrides: &[String], updates: usize, json: b
     let mut rows: Vec<Row> = built.into_iter().map(|(row, _)| row).collect();
     rows.iter_mut().for_each(|row| row.update_s = median(&row.updates_s));
     if json {
-        println!("{}", serde_json::to_string(&rows)?);
+        say!("{}", serde_json::to_string(&rows)?)?;
         return Ok(());
     }
     let base = rows.iter().find(|row| row.mixer == own).context("the experiment's mixer is among them")?;
-    println!(
+    say!(
         "{} with every mixer on {} threads, medians of {updates} updates of {} episodes",
         config.scheme.get("kind").and_then(Value::as_str).unwrap_or_default(),
         rayon::current_num_threads(),
         batch.episodes
-    );
-    println!("{:<12}{:>12}{:>10}{:>14}", "mixer", "s/update", format!("x {own}"), "parameters");
+    )?;
+    say!("{:<12}{:>12}{:>10}{:>14}", "mixer", "s/update", format!("x {own}"), "parameters")?;
     for row in &rows {
         let ratio = row.update_s / base.update_s;
-        println!("{:<12}{:>12.4}{:>10.2}{:>14}", row.mixer, row.update_s, ratio, row.parameters);
+        say!("{:<12}{:>12.4}{:>10.2}{:>14}", row.mixer, row.update_s, ratio, row.parameters)?;
     }
     Ok(())
 }

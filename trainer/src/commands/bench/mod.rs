@@ -13,6 +13,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::{peak_rss_bytes, set_threads};
+use crate::commands::out::{put, say};
 use crate::config::ExperimentConfig;
 use crate::nn::Sparse;
 use crate::phases::{Phases, Time, timed};
@@ -118,15 +119,14 @@ impl BatchFacts {
 ///
 /// # Errors
 /// If the config is wrong, the environment fails, or the other learner cannot be run.
-#[allow(clippy::print_stdout)]
 pub fn bench(config: &Path, overrides: &[String], request: &Request) -> anyhow::Result<()> {
     let config = ExperimentConfig::load(config, overrides)?;
     set_threads(&config)?;
     let result = measure(&config, request)?;
     if request.json {
-        println!("{}", serde_json::to_string(&result)?);
+        say!("{}", serde_json::to_string(&result)?)?;
     } else {
-        print!("{}", show::text(&result));
+        put(format_args!("{}", show::text(&result)))?;
     }
     Ok(())
 }
