@@ -203,17 +203,22 @@ impl World {
     }
 
     /// Whether the weapon of `me`, or its healing, reaches `other`.
+    #[inline]
     pub(super) fn reaches(&self, me: usize, other: usize) -> bool {
-        let pair = self.pair(me, other);
-        if !self.rules.numpy_rounding {
-            return self.distance(me, other) as f32 <= pair.reach;
+        if self.rules.numpy_rounding {
+            return self.reaches_in_numpy(me, other);
         }
-        // The order in which SMAClite decides: by either axis, by their sum, by squares.
+        self.distance(me, other) as f32 <= self.pair(me, other).reach
+    }
+
+    /// In the order in which SMAClite decides: by either axis, by their sum, by squares.
+    #[inline(never)]
+    fn reaches_in_numpy(&self, me: usize, other: usize) -> bool {
+        let index = me * self.kinds.len() + other;
+        let (reach, squared) = (self.pairs[index].reach, self.reach_squared[index]);
         let way = self.units[me].place - self.units[other].place;
         let (x, y) = (way.x.abs() as f32, way.y.abs() as f32);
-        x <= pair.reach
-            && y <= pair.reach
-            && (x + y <= pair.reach || x * x + y * y <= self.reach_squared[me * self.kinds.len() + other])
+        x <= reach && y <= reach && (x + y <= reach || x * x + y * y <= squared)
     }
 
     /// One tick; `turns` is the order in which units act at its end.
