@@ -94,45 +94,58 @@ impl Episode {
             .unwrap_or_else(|error| panic!("{} step {step}: {error}", self.name));
     }
 
-    /// Plays a step with the recorded actions and turns, and compares what it came to.
-    fn play(&self, game: &mut Combat, step: usize, tally: &mut Tally) {
+    /// Plays a step with the recorded actions and turns, and compares what it came to: places with the
+    /// next state up to `most`, numbers up to [`SCALAR`], targets, deaths and the end exactly.
+    fn play(&self, game: &mut Combat, step: usize, most: f64, tally: &mut Tally) -> Result<(), String> {
         let played = game
             .step_in_turns(&self.actions(step), &self.turns(step))
-            .unwrap_or_else(|error| panic!("{} step {step}: {error}", self.name));
+            .map_err(|error| format!("{} step {step}: {error}", self.name))?;
         let [reward, over, won] = ["reward", "terminated", "won"].map(|key| self.row(key, step)[0]);
         let off = (played.reward - reward).abs();
         let at = format!("{} step {step}: {played:?}", self.name);
-        assert!(off <= SCALAR, "{at}: the reward was {reward}");
-        assert_eq!((played.over, played.won), (over > 0.5, won > 0.5), "{at}: over, won");
+        wanted(off <= SCALAR, || format!("{at}: the reward was {reward}"))?;
+        wanted((played.over, played.won) == (over > 0.5, won > 0.5), || format!("{at}: over, won"))?;
         tally.reward = tally.reward.max(off);
         tally.steps += 1;
+        self.compare(game, step + 1, most, tally)
     }
 
-    /// That places agree with the state before `step` up to `most`, numbers up to [`SCALAR`], and
-    /// targets and deaths exactly.
-    fn compare(&self, game: &Combat, step: usize, most: f64, tally: &mut Tally) {
+    /// Compares with the state before `step`, as [`play`](Self::play) does.
+    fn compare(&self, game: &Combat, step: usize, most: f64, tally: &mut Tally) -> Result<(), String> {
         for (k, (got, want)) in game.unit_states().iter().zip(self.state(step)).enumerate() {
             let at = || format!("{} step {step} unit {k}:\n{got:?}\n{want:?}", self.name);
-            assert_eq!(got.in_play, want.in_play, "{}", at());
+            wanted(got.in_play == want.in_play, at)?;
             if !got.in_play {
                 continue;
             }
             let off = (got.place[0] - want.place[0]).hypot(got.place[1] - want.place[1]);
             let numbers = got.scalars.iter().zip(want.scalars).map(|(got, want)| (got - want).abs());
             let number = numbers.fold(0.0, f64::max);
-            assert!(off <= most, "{off} cells away, {}", at());
-            assert!(number <= SCALAR, "{}", at());
-            assert_eq!(got.target, want.target, "{}", at());
+            wanted(off <= most, || format!("{off} cells away, {}", at()))?;
+            wanted(number <= SCALAR && got.target == want.target, at)?;
             tally.place = tally.place.max(off);
             tally.scalar = tally.scalar.max(number);
         }
+        Ok(())
+    }
+
+    /// Plays from the first state to the end, told nothing but actions and turns; no place may differ.
+    fn repeat(&self, tally: &mut Tally) -> Result<(), String> {
+        let mut game = self.game();
+        (0..self.steps()).try_for_each(|step| self.play(&mut game, step, 0.0, tally))
+    }
+
+    /// Who acted when, for each tick of a step.
+    fn turns(&self, step: usize) -> Vec<Vec<usize>> {
+        let ticks = step * TICKS..(step + 1) * TICKS;
+        ticks.map(|tick| self.indices("order", tick).into_iter().flatten().collect()).collect()
     }
 
     /// Everything about a recording.
     fn check(&self, tally: &mut Tally) {
         let mut frame = Frame::default();
         let mut game = self.game();
-        self.compare(&game, 0, 0.0, tally);
+        pass(self.compare(&game, 0, 0.0, tally));
         for k in 0..self.len("seen") {
             let step = self.row("seen", k)[0] as usize;
             self.put(&mut game, step);
@@ -151,32 +164,21 @@ impl Episode {
         }
         for step in 0..self.steps() {
             self.put(&mut game, step);
-            self.play(&mut game, step, tally);
-            self.compare(&game, step + 1, PLACE, tally);
+            pass(self.play(&mut game, step, PLACE, tally));
         }
         tally.episodes += 1;
-        tally.whole += usize::from(self.repeats());
+        tally.whole += usize::from(self.repeat(&mut Tally::default()).is_ok());
     }
+}
 
-    /// Whether all units are where they were at every step, to the last bit, if nothing but actions and
-    /// turns is told.
-    fn repeats(&self) -> bool {
-        let mut game = self.game();
-        (0..self.steps()).all(|step| {
-            let is_where = |got: &UnitState, want: &UnitState| {
-                let same = got.place.map(f64::to_bits) == want.place.map(f64::to_bits);
-                got.in_play == want.in_play && (!got.in_play || same)
-            };
-            game.step_in_turns(&self.actions(step), &self.turns(step)).is_ok()
-                && game.unit_states().iter().zip(&self.state(step + 1)).all(|(got, want)| is_where(got, want))
-        })
-    }
+/// `true`, or else why not.
+fn wanted(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why()) }
+}
 
-    /// Who acted when, for each tick of a step.
-    fn turns(&self, step: usize) -> Vec<Vec<usize>> {
-        let ticks = step * TICKS..(step + 1) * TICKS;
-        ticks.map(|tick| self.indices("order", tick).into_iter().flatten().collect()).collect()
-    }
+/// Fails where a recording is not met.
+fn pass(compared: Result<(), String>) {
+    compared.unwrap_or_else(|why| panic!("{why}"));
 }
 
 fn committed() -> Vec<Episode> {
@@ -227,12 +229,6 @@ fn recordings_of_the_repository() {
 #[test]
 fn whole_recordings_repeat_to_the_last_bit() {
     let mut tally = Tally::default();
-    for episode in committed() {
-        let mut game = episode.game();
-        for step in 0..episode.steps() {
-            episode.play(&mut game, step, &mut tally);
-            episode.compare(&game, step + 1, 0.0, &mut tally);
-        }
-    }
+    committed().iter().for_each(|episode| pass(episode.repeat(&mut tally)));
     assert!(tally.steps > 100, "{tally:?}");
 }

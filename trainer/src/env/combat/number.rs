@@ -94,21 +94,11 @@ pub(super) struct Mixed {
 }
 
 /// To what 32 bits hold.
-pub(super) const fn rounded(value: f64) -> f64 {
-    value as f32 as f64
+pub(super) fn rounded(value: f64) -> f64 {
+    f64::from(value as f32)
 }
 
 impl Mixed {
-    /// Of 64 bits.
-    pub(super) const fn double(value: f64) -> Self {
-        Self { value, width: Width::Double }
-    }
-
-    /// Of 32 bits, rounded to them.
-    pub(super) const fn single(value: f64) -> Self {
-        Self { value: rounded(value), width: Width::Single }
-    }
-
     /// The width of both together, and what they are in it.
     fn meet(self, other: Self) -> (Width, f64, f64) {
         let width = self.width.max(other.width);
@@ -125,7 +115,7 @@ impl Mixed {
     }
 
     fn fitted(self) -> Self {
-        if self.is_single() { Self::single(self.value) } else { self }
+        if self.is_single() { Self::narrow(self.value) } else { self }
     }
 }
 
@@ -188,11 +178,11 @@ impl Number for Mixed {
     }
 
     fn narrow(value: f64) -> Self {
-        Self::single(value)
+        Self { value: rounded(value), width: Width::Single }
     }
 
     fn wide(value: f64) -> Self {
-        Self::double(value)
+        Self { value, width: Width::Double }
     }
 
     fn value(self) -> f64 {
@@ -210,7 +200,7 @@ impl Number for Mixed {
     /// SMAClite's k-d tree gives distances of 64 bits, and they are squared again.
     fn distance_squared(square: f64) -> Self {
         let distance = square.sqrt();
-        Self::double(distance * distance)
+        Self::wide(distance * distance)
     }
 
     fn rescale([x, y]: [Self; 2], length: Self, to: Self) -> [Self; 2] {
@@ -229,14 +219,14 @@ mod tests {
 
     #[test]
     fn numbers_are_as_wide_as_numpy_makes_them() {
-        let third = Mixed::single(1.0 / 3.0);
+        let third = Mixed::narrow(1.0 / 3.0);
         assert!(is(third, f64::from(1.0_f32 / 3.0)));
         // numpy.float32(1/3) * 0.1 is of 32 bits, with 0.1 rounded to them first.
         let narrow = third * Mixed::fixed(0.1);
         assert!(narrow.is_single());
         assert!(is(narrow, f64::from((1.0_f32 / 3.0) * 0.1_f32)));
         // numpy.float32(1/3) * numpy.float64(0.1) is of 64.
-        let wide = third * Mixed::double(0.1);
+        let wide = third * Mixed::wide(0.1);
         assert!(!wide.is_single());
         assert!(is(wide, third.value * 0.1));
         // And of two of Python's nothing is lost.
@@ -245,17 +235,17 @@ mod tests {
 
     #[test]
     fn numbers_meet_in_one_width_before_they_are_compared() {
-        let tenth = Mixed::single(0.1);
+        let tenth = Mixed::narrow(0.1);
         assert!(tenth == Mixed::fixed(0.1));
-        assert!(tenth > Mixed::double(0.1));
+        assert!(tenth > Mixed::wide(0.1));
     }
 
     #[test]
     fn roots_and_quotients_are_rounded_once() {
         for value in [2.0_f32, 3.0, 7.7, 1e-3, 0.3] {
-            let number = Mixed::single(f64::from(value));
+            let number = Mixed::narrow(f64::from(value));
             assert!(is(number.sqrt(), f64::from(value.sqrt())));
-            assert!(is(number / Mixed::single(3.0), f64::from(value / 3.0)));
+            assert!(is(number / Mixed::narrow(3.0), f64::from(value / 3.0)));
         }
     }
 }
