@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agent::{Agent, Input, Span, Unroll};
 use crate::nn::Sparse;
-use crate::nn::kernel::{BlockWeights, Source, ToWire, block};
+use crate::nn::kernel::{BlockWeights, Source, ToWire, block, elu};
 use crate::nn::params::linear_params;
 
 /// Sizes and scale of one personalised network.
@@ -98,7 +98,7 @@ impl Fusion {
         let fused = block(x, &source, weights)?;
         let fused = match self.activation {
             BlockActivation::None => fused,
-            BlockActivation::Elu => fused.elu(1.0)?.to_wire()?,
+            BlockActivation::Elu => elu(&fused)?.to_wire()?,
         };
         let unroll = self.agent.unroll(&Input::Dense(&fused), span, start)?;
         Ok(Unroll { block: Some(fused), ..unroll })

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
 use crate::nn::Sparse;
-use crate::nn::kernel::{Activation, BlockWeights, Source, ToWire, block, linear, sparse_linear};
+use crate::nn::kernel::{Activation, BlockWeights, Source, ToWire, block, elu, linear, sparse_linear};
 use crate::nn::params::linear_params;
 
 /// Slope of a head's leaky ReLU below zero.
@@ -110,7 +110,8 @@ impl Knowledge {
             shift: (&self.shift.0, &self.shift.1),
             product: &self.weight,
         };
-        block(x, &source, weights)?.elu(1.0)
+        let fused = Tensor::from(block(x, &source, weights)?);
+        elu(&fused)
     }
 
     /// The mean of z `[R, Z]` for inputs `x` `[R, I]`; `state` has one row per `share` rows of `x`.

@@ -35,11 +35,11 @@ pub struct TdOutcome {
 ///
 /// Ties go to the lowest index; NaN never wins.
 #[must_use]
-pub fn greedy_rows(q: &[f64], available: &[bool], actions: usize) -> (Vec<u32>, Vec<f64>) {
+pub fn greedy_rows<T: Real>(q: &[T], available: &[bool], actions: usize) -> (Vec<u32>, Vec<T>) {
     q.chunks_exact(actions)
         .zip(available.chunks_exact(actions))
         .map(|(q, available)| {
-            let mut best = (0, f64::NEG_INFINITY);
+            let mut best = (0, T::from_f64(f64::NEG_INFINITY));
             for (action, (&q, &yes)) in q.iter().zip(available).enumerate() {
                 if yes && q > best.1 {
                     best = (action as u32, q);
@@ -50,41 +50,40 @@ pub fn greedy_rows(q: &[f64], available: &[bool], actions: usize) -> (Vec<u32>, 
         .unzip()
 }
 
-/// Utilities `[B, F, N, A]` as numbers, and the greedy choices among them.
+/// The greedy choices among utilities `[B, F, N, A]`, and their values `[B, F, N]`.
 struct Choices {
-    q: Vec<f64>,
     best: Vec<u32>,
-    max: Vec<f64>,
+    max: Tensor,
 }
 
 impl Choices {
-    fn of(q: &Tensor, available: &[bool], actions: usize) -> Result<Self> {
+    fn of(q: &Tensor, available: &[bool]) -> Result<Self> {
         match q.dtype() {
-            DType::F64 => Self::read::<f64>(q, available, actions),
-            _ => Self::read::<f32>(q, available, actions),
+            DType::F64 => Self::read::<f64>(q, available),
+            _ => Self::read::<f32>(q, available),
         }
     }
 
-    fn read<T: Real>(q: &Tensor, available: &[bool], actions: usize) -> Result<Self> {
+    fn read<T: Real>(q: &Tensor, available: &[bool]) -> Result<Self> {
+        let (b, frames, n, a) = q.dims4()?;
         let q = q.contiguous()?;
         let read = Read::new(&q)?;
         let values = read.slice::<T>()?;
-        let rows = values.len() / actions;
         let parts = each_shard(|index| {
-            let rows = shard(rows, index);
-            let range = rows.start * actions..rows.end * actions;
-            let q: Vec<f64> = values[range.clone()].iter().map(|q| q.to_f64()).collect();
-            let (best, max) = greedy_rows(&q, &available[range], actions);
-            (q, best, max)
+            let rows = shard(b * frames * n, index);
+            let range = rows.start * a..rows.end * a;
+            greedy_rows(&values[range.clone()], &available[range], a)
         });
-        let mut all = Self { q: Vec::with_capacity(values.len()), best: Vec::new(), max: Vec::new() };
-        for (q, best, max) in parts {
-            all.q.extend(q);
-            all.best.extend(best);
-            all.max.extend(max);
-        }
-        Ok(all)
+        let (best, max): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok(Self { best: best.concat(), max: Tensor::from_vec(max.concat(), (b, frames, n), &Device::Cpu)? })
     }
+}
+
+/// Of utilities `[B, F, N, A]`, the one of `action` `[B·F·N]` in each row, without a gradient; `[B, F, N]`.
+fn picked(q: &Tensor, action: &[u32]) -> Result<Tensor> {
+    let (b, frames, n, _) = q.dims4()?;
+    let index = Tensor::from_slice(action, (b, frames, n, 1), &Device::Cpu)?;
+    q.detach().contiguous()?.gather(&index, 3)?.squeeze(3)
 }
 
 /// The rows of frames `range` out of `frames` per episode, for one row per frame.
@@ -148,28 +147,23 @@ pub fn td_losses_chosen(
     config: TdConfig,
     chooser: Option<&Tensor>,
 ) -> Result<TdOutcome> {
-    let (b, t, n, a) = (batch.episodes, batch.steps, batch.agents, batch.actions_each);
+    let (b, t, n) = (batch.episodes, batch.steps, batch.agents);
     let frames = t + 1;
     let dtype = online.q.dtype();
     let cpu = &Device::Cpu;
     let floats =
         |data: Vec<f64>, shape: (usize, usize, usize)| Tensor::from_vec(data, shape, cpu)?.to_dtype(dtype);
 
-    let Choices { best, max: best_q, .. } = Choices::of(&online.q, &batch.available, a)?;
-    let Choices { q: slow_q, best: slow_best, max: slow_max } = Choices::of(&slow.q, &batch.available, a)?;
+    let Choices { best, max: q_max } = Choices::of(&online.q, &batch.available)?;
+    let Choices { best: slow_best, max: slow_max } = Choices::of(&slow.q, &batch.available)?;
 
     // Next frames: the slow network's value of the chosen actions.
-    let chosen = chooser.map(|q| Choices::of(q, &batch.available, a)).transpose()?;
+    let chosen = chooser.map(|q| Choices::of(q, &batch.available)).transpose()?;
     let chosen = chosen.as_ref().map_or(&best, |choices| &choices.best);
     let choice = if config.double_q { chosen } else { &slow_best };
-    let next = |values: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        let row = |b: usize, t: usize, i: usize| (b * frames + t + 1) * n + i;
-        (0..b * t * n).map(|k| values(row(k / (t * n), k / n % t, k % n))).collect()
-    };
-    let next_q = floats(next(&|row| slow_q[row * a + choice[row] as usize]), (b, t, n))?;
-    let next_max = floats(next(&|row| slow_max[row]), (b, t, n))?;
-    let next_actions: Vec<u32> = next(&|row| f64::from(choice[row])).into_iter().map(|v| v as u32).collect();
-    let next_actions = Tensor::from_vec(next_actions, (b, t, n), cpu)?;
+    let next_q = picked(&slow.q, choice)?.narrow(1, 1, t)?.contiguous()?;
+    let next_max = slow_max.narrow(1, 1, t)?.contiguous()?;
+    let next_actions = Tensor::from_slice(choice, (b, frames, n), cpu)?.narrow(1, 1, t)?.contiguous()?;
     let next_state = frames_of(&batch.state, frames, 1..frames);
     let bootstrap = slow_mixer.bootstrap(&JointStep {
         span: 1..frames,
@@ -189,8 +183,8 @@ pub fn td_losses_chosen(
 
     // Frames 0..T of the online network, with gradients where they matter.
     let mut taken = vec![0_u32; b * frames * n];
-    for (k, &action) in batch.actions.iter().enumerate() {
-        taken[(k / (t * n) * frames + k / n % t) * n + k % n] = action;
+    for (taken, actions) in taken.chunks_exact_mut(frames * n).zip(batch.actions.chunks_exact(t * n)) {
+        taken[..t * n].copy_from_slice(actions);
     }
     let pick = |index: Vec<u32>| -> Result<(Tensor, Tensor)> {
         let index = Tensor::from_vec(index, (b, frames, n, 1), cpu)?;
@@ -199,7 +193,7 @@ pub fn td_losses_chosen(
     };
     let (q_taken, actions) = pick(taken)?;
     let (q_greedy, greedy_actions) = pick(best)?;
-    let q_max = floats(best_q, (b, frames, n))?.narrow(1, 0, t)?;
+    let q_max = q_max.narrow(1, 0, t)?;
     let hidden = online.hidden.narrow(1, 0, t)?;
     let state = frames_of(&batch.state, frames, 0..t);
     let step = |q_taken, actions| JointStep {

@@ -25,7 +25,7 @@ impl Mlp {
     ///
     /// # Errors
     /// If `x` has another width.
-    pub fn sparse(&self, x: &Sparse) -> Result<Tensor> {
+    pub fn sparse(&self, x: &Sparse) -> Result<Wire> {
         let (weight, bias) = &self.0[0];
         self.later_layers(sparse_linear(x, weight, bias, self.after(0))?)
     }
@@ -36,18 +36,18 @@ impl Mlp {
     /// If the widths do not add up to that of the input.
     pub fn joint(&self, x: &Sparse, y: &Tensor) -> Result<Tensor> {
         let first = joint_linear(x, y, &self.0[0])?;
-        self.later_layers(if self.0.len() > 1 { first.relu()? } else { first }.to_wire()?)
+        self.later_layers(if self.0.len() > 1 { first.relu()? } else { first }.to_wire()?).map(Tensor::from)
     }
 
     fn after(&self, layer: usize) -> Activation {
         if layer + 1 < self.0.len() { Activation::Relu } else { Activation::None }
     }
 
-    fn later_layers(&self, mut hidden: Wire) -> Result<Tensor> {
+    fn later_layers(&self, mut hidden: Wire) -> Result<Wire> {
         for (layer, (weight, bias)) in self.0.iter().enumerate().skip(1) {
             hidden = linear(&hidden, weight, bias, self.after(layer))?;
         }
-        Ok(hidden.into())
+        Ok(hidden)
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
         let joint = mlp.joint(&Sparse::from_dense(3, &left), &right)?;
         let sparse = mlp.sparse(&Sparse::from_dense(5, &whole))?;
         assert_eq!(joint.dims(), [2, 2]);
-        let far = (joint - sparse)?.abs()?.max_all()?.to_scalar::<f64>()?;
+        let far = (joint - &*sparse)?.abs()?.max_all()?.to_scalar::<f64>()?;
         assert!(far < 1e-14, "{far}");
         Ok(())
     }

@@ -28,6 +28,17 @@ impl Builder {
         Self(Rows { width, ends: Vec::new(), columns: Vec::new(), values: Vec::new() })
     }
 
+    /// The same, with room for as much as `like` holds.
+    fn with_room(width: usize, Sparse(like): &Sparse) -> Self {
+        let entries = like.columns.len();
+        Self(Rows {
+            width,
+            ends: Vec::with_capacity(like.ends.len()),
+            columns: Vec::with_capacity(entries),
+            values: Vec::with_capacity(entries),
+        })
+    }
+
     /// One entry of the current row; columns in ascending order.
     pub fn push(&mut self, column: usize, value: f32) {
         debug_assert!(column < self.0.width);
@@ -48,13 +59,19 @@ impl Builder {
         self.0.ends.push(self.0.columns.len() as u32);
     }
 
-    /// Adds the rows of another one, which has the same width.
-    pub fn append(&mut self, other: &Self) {
-        debug_assert_eq!(self.0.width, other.0.width);
-        let before = self.0.columns.len() as u32;
-        self.0.ends.extend(other.0.ends.iter().map(|end| end + before));
-        self.0.columns.extend_from_slice(&other.0.columns);
-        self.0.values.extend_from_slice(&other.0.values);
+    /// The rows of all `parts`, which have `width` columns, one part after the other.
+    #[must_use]
+    pub fn concat(width: usize, parts: &[&Self]) -> Self {
+        let mut before = 0;
+        let mut ends = Vec::with_capacity(parts.iter().map(|part| part.0.ends.len()).sum());
+        for part in parts {
+            debug_assert_eq!(part.0.width, width);
+            ends.extend(part.0.ends.iter().map(|end| end + before));
+            before += part.0.columns.len() as u32;
+        }
+        let columns = parts.iter().map(|part| part.0.columns.as_slice()).collect::<Vec<_>>().concat();
+        let values = parts.iter().map(|part| part.0.values.as_slice()).collect::<Vec<_>>().concat();
+        Self(Rows { width, ends, columns, values })
     }
 
     /// The finished matrix.
@@ -151,7 +168,7 @@ impl Sparse {
     /// The same with the rows emptied that `keep` refuses.
     #[must_use]
     pub fn keep(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let mut builder = Builder::new(self.width());
+        let mut builder = Builder::with_room(self.width(), self);
         for index in 0..self.rows() {
             if keep(index) {
                 builder.extend(0, self.row(index));
@@ -193,7 +210,7 @@ impl Sparse {
     /// The rows that `keep` names, in that order.
     #[must_use]
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {
-        let mut builder = Builder::new(self.width());
+        let mut builder = Builder::with_room(self.width(), self);
         for index in keep {
             builder.extend(0, self.row(index));
             builder.end_row();

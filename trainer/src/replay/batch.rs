@@ -93,27 +93,24 @@ impl Batch {
         let has_teacher = !episodes.is_empty() && episodes.iter().all(|episode| episode.teacher.is_some());
         let parts: Vec<Part> =
             episodes.par_iter().map(|episode| Part::new(spec, episode, steps, has_teacher)).collect();
-        let mut inputs = Builder::new(input_dim(spec));
-        let mut state = Builder::new(spec.state_dim);
-        let mut teacher = Builder::new(if has_teacher { spec.teacher_dim } else { 0 });
-        for part in &parts {
-            inputs.append(&part.inputs);
-            teacher.append(&part.teacher);
-            state.append(&part.state);
-        }
+        let joined = |rows: fn(&Part) -> &Builder, width: usize| {
+            let rows: Vec<&Builder> = parts.iter().map(rows).collect();
+            Builder::concat(width, &rows).build()
+        };
+        let teacher_dim = if has_teacher { spec.teacher_dim } else { 0 };
         Self {
             episodes: episodes.len(),
             steps,
             agents: spec.n_agents,
             actions_each: spec.n_actions(),
-            inputs: inputs.build(),
-            state: state.build(),
-            teacher: teacher.build(),
-            available: parts.iter().flat_map(|part| &part.available).copied().collect(),
-            actions: parts.iter().flat_map(|part| &part.actions).copied().collect(),
-            reward: parts.iter().flat_map(|part| &part.reward).copied().collect(),
-            terminated: parts.iter().flat_map(|part| &part.terminated).copied().collect(),
-            mask: parts.iter().flat_map(|part| &part.mask).copied().collect(),
+            inputs: joined(|part| &part.inputs, input_dim(spec)),
+            state: joined(|part| &part.state, spec.state_dim),
+            teacher: joined(|part| &part.teacher, teacher_dim),
+            available: concat(&parts, |part| &part.available),
+            actions: concat(&parts, |part| &part.actions),
+            reward: concat(&parts, |part| &part.reward),
+            terminated: concat(&parts, |part| &part.terminated),
+            mask: concat(&parts, |part| &part.mask),
             lengths: episodes.iter().map(|episode| episode.len() + 1).collect(),
         }
     }
@@ -131,13 +128,16 @@ impl Batch {
     /// good, the dead stay dead.
     #[must_use]
     pub fn lengths_of_choice(&self) -> Vec<usize> {
-        let (n, frames) = (self.agents, self.steps + 1);
+        let (n, frames, a) = (self.agents, self.steps + 1, self.actions_each);
         let mut lengths = vec![0; self.episodes * n];
-        for (row, available) in self.available.chunks_exact(self.actions_each).enumerate() {
-            let (b, t) = (row / n / frames, row / n % frames);
-            let acts = t + 1 < self.lengths[b];
-            if acts && available.iter().filter(|&&yes| yes).count() > 1 {
-                lengths[b * n + row % n] = t + 1;
+        let episodes = self.available.chunks_exact(frames * n * a).zip(&self.lengths);
+        for ((available, &exist), lengths) in episodes.zip(lengths.chunks_exact_mut(n)) {
+            for (t, available) in available.chunks_exact(n * a).take(exist - 1).enumerate() {
+                for (available, length) in available.chunks_exact(a).zip(&mut *lengths) {
+                    if has_choice(available) {
+                        *length = t + 1;
+                    }
+                }
             }
         }
         lengths
@@ -170,18 +170,31 @@ impl Batch {
     #[must_use]
     pub fn agent_weights(&self, only_free: bool) -> Vec<f64> {
         let each = 1.0 / self.filled().max(1.0);
-        let mut weights = Vec::with_capacity(self.inputs.rows());
-        for row in 0..self.inputs.rows() {
-            let frame = row / self.agents;
-            let (b, t) = (frame / (self.steps + 1), frame % (self.steps + 1));
-            let exists = t < self.steps && self.mask[b * self.steps + t] > 0.0;
-            let choices =
-                self.available[row * self.actions_each..][..self.actions_each].iter().filter(|&&yes| yes);
-            let counts = exists && (!only_free || choices.count() > 1);
-            weights.push(if counts { each } else { 0.0 });
+        let (n, frames, a) = (self.agents, self.steps + 1, self.actions_each);
+        let mut weights = vec![0.0; self.inputs.rows()];
+        for (b, weights) in weights.chunks_exact_mut(frames * n).enumerate() {
+            let mask = &self.mask[b * self.steps..][..self.steps];
+            for ((t, weights), &exists) in weights.chunks_exact_mut(n).enumerate().zip(mask) {
+                let available = &self.available[(b * frames + t) * n * a..][..n * a];
+                for (weight, available) in weights.iter_mut().zip(available.chunks_exact(a)) {
+                    if exists > 0.0 && (!only_free || has_choice(available)) {
+                        *weight = each;
+                    }
+                }
+            }
         }
         weights
     }
+}
+
+/// Whether an agent may take one action or another.
+fn has_choice(available: &[bool]) -> bool {
+    available.iter().filter(|&&yes| yes).count() > 1
+}
+
+/// The numbers of all parts, one part after the other.
+fn concat<T: Copy>(parts: &[Part], numbers: fn(&Part) -> &Vec<T>) -> Vec<T> {
+    parts.iter().map(|part| numbers(part).as_slice()).collect::<Vec<_>>().concat()
 }
 
 /// What one episode is of a batch; the fields are those of [`Batch`].

@@ -62,8 +62,11 @@ impl Qatten {
     fn products(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let (b, t, n) = step.q_taken.dims3()?;
         let (rows, heads, d) = (b * t, self.queries.len(), self.key_dim);
-        let queries =
-            self.queries.iter().map(|query| query.sparse(step.state)).collect::<Result<Vec<_>>>()?;
+        let queries = self
+            .queries
+            .iter()
+            .map(|query| query.sparse(step.state).map(Tensor::from))
+            .collect::<Result<Vec<_>>>()?;
         let queries = Tensor::stack(&queries, 1)?;
         let (weight, bias) = &self.keys;
         let keys = sparse_linear(&step.own_inputs(), weight, bias, Activation::None)?;
@@ -78,7 +81,7 @@ impl Qatten {
         if let Some(weights) = &self.weights {
             heads = (heads * weights.sparse(step.state)?.abs()?)?;
         }
-        (heads.sum_keepdim(1)? + self.c.sparse(step.state)?)?.reshape((b, t, 1))
+        (heads.sum_keepdim(1)? + &*self.c.sparse(step.state)?)?.reshape((b, t, 1))
     }
 }
 

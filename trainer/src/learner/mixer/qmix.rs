@@ -8,7 +8,7 @@ use super::{JointStep, Mixer, MixerKind, MixerShape};
 use crate::error::ConfigError;
 use crate::learner::check_width;
 use crate::nn::Mlp;
-use crate::nn::kernel::{Activation, blend, sparse_linear};
+use crate::nn::kernel::{Activation, blend, elu, sparse_linear};
 use crate::nn::params::linear_params;
 
 /// `Q_tot = ELU(q |W_1(s)| + b_1(s)) · |w_f(s)| + V(s)`, monotone in each agent's value.
@@ -46,8 +46,8 @@ impl Mixer for Qmix {
         let b1 = sparse_linear(step.state, &self.b1.0, &self.b1.1, Activation::None)?;
         let wf = self.wf.sparse(step.state)?;
         let v = self.v.sparse(step.state)?;
-        let hidden = (blend(&step.q_taken.reshape((rows, n))?, &w1)? + &*b1)?.elu(1.0)?;
-        let q_tot = (blend(&hidden, &wf)? + v)?;
+        let hidden = elu(&(blend(&step.q_taken.reshape((rows, n))?, &w1)? + &*b1)?)?;
+        let q_tot = (blend(&hidden, &wf)? + &*v)?;
         q_tot.reshape((b, t, 1))
     }
 }

@@ -77,7 +77,7 @@ impl Qplex {
         let term = |kernel: &Kernel| -> Result<Tensor> {
             let key = (kernel.key.sparse(step.state)?.abs()? + POSITIVE)?;
             let gate =
-                (sigmoid(&kernel.agents.sparse(step.state)?)? * sigmoid(&kernel.actions.sparse(&both)?)?)?;
+                (sigmoid(&*kernel.agents.sparse(step.state)?)? * sigmoid(&*kernel.actions.sparse(&both)?)?)?;
             gate.broadcast_mul(&key)
         };
         let mut lambda = term(&self.kernels[0])?;
@@ -92,7 +92,7 @@ impl Mixer for Qplex {
     fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let (b, t, n) = step.q_taken.dims3()?;
         let w = (self.w.sparse(step.state)?.abs()? + POSITIVE)?;
-        let bias = self.b.sparse(step.state)?;
+        let bias = Tensor::from(self.b.sparse(step.state)?);
         let q = ((&w * step.q_taken.reshape((b * t, n))?)? + &bias)?;
         let v = ((&w * step.q_max.reshape((b * t, n))?)? + &bias)?;
         let advantage = (&q - v)?.detach();

@@ -87,7 +87,7 @@ impl Wqmix {
         let q = self.agent.unroll(&Input::Sparse(step.agent_inputs), span, None)?.q;
         let q = q.narrow(1, step.span.start, t)?.contiguous()?;
         let q = q.gather(&step.actions.unsqueeze(3)?.contiguous()?, 3)?.reshape((b * t, n))?;
-        (self.central.joint(step.state, &q)? + self.v.sparse(step.state)?)?.reshape((b, t, 1))
+        (self.central.joint(step.state, &q)? + &*self.v.sparse(step.state)?)?.reshape((b, t, 1))
     }
 
     /// w of every step, `[B, T, 1]`; no gradient passes.

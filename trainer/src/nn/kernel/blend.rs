@@ -3,20 +3,20 @@
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
-use rayon::prelude::*;
 
-use super::{Read, Real, elements, make_shards, shard, shards_mut, vectorised};
+use super::{Read, Real, ToWire, Wire, elements, make_shards, shard, vectorised};
 use crate::phases::timed;
 
 /// `y_re = Σ_n q_rn |w_rne|` for `q` `[R, N]`, `w` `[R, N·E]`; gives `[R, E]`.
 ///
 /// # Errors
 /// If the shapes disagree.
-pub fn blend(q: &Tensor, w: &Tensor) -> Result<Tensor> {
-    q.contiguous()?.apply_op2(&w.contiguous()?, Blend)
+pub fn blend(q: &Tensor, w: &impl ToWire) -> Result<Tensor> {
+    let w = w.to_wire()?;
+    q.contiguous()?.apply_op2(w.token(), Blend(w.clone()))
 }
 
-struct Blend;
+struct Blend(Wire);
 
 type Grads = (Option<Tensor>, Option<Tensor>);
 
@@ -60,15 +60,16 @@ impl Blend {
         y
     }
 
-    fn backward<T: Real>(q: &Tensor, w: &Tensor, grad: &Tensor) -> Result<Grads> {
+    fn backward<T: Real>(&self, q: &Tensor, grad: &Tensor) -> Result<Grads> {
+        let Self(w) = self;
         let (rows, n) = q.dims2()?;
         let e = grad.dim(1)?;
         let (qs, ws, gs) = (Read::new(q)?, Read::new(w)?, Read::new(grad)?);
         let (qs, ws, gs) = (qs.slice::<T>()?, ws.slice::<T>()?, gs.slice::<T>()?);
-        let (mut dq, mut dw) = (vec![T::ZERO; rows * n], vec![T::ZERO; rows * n * e]);
-        let shards = shards_mut(&mut dq, rows, n).into_par_iter().zip(shards_mut(&mut dw, rows, n * e));
-        shards.enumerate().for_each(|(index, (dq, dw))| {
+        let (dw, dq) = make_shards(rows, n * e, |index, dw: &mut [T]| {
             let rows = shard(rows, index);
+            let mut dq_of = vec![T::ZERO; rows.len() * n];
+            let dq = dq_of.as_mut_slice();
             vectorised!(<T>(rows: Range<usize>, n: usize, e: usize, qs: &[T], ws: &[T], gs: &[T], dq: &mut [T], dw: &mut [T]) {
                 for (row, (dq, dw)) in rows.zip(dq.chunks_exact_mut(n).zip(dw.chunks_exact_mut(n * e))) {
                     let (q, w, g) = (&qs[row * n..][..n], &ws[row * n * e..][..n * e], &gs[row * e..][..e]);
@@ -83,10 +84,12 @@ impl Blend {
                     }
                 }
             });
+            dq_of
         });
         let cpu = &Device::Cpu;
-        let dw = Tensor::from_vec(dw, (rows, n * e), cpu)?;
-        Ok((Some(Tensor::from_vec(dq, (rows, n), cpu)?), Some(dw)))
+        w.slot().add(Tensor::from_vec(dw, (rows, n * e), cpu)?);
+        let dq = Tensor::from_vec(dq.concat(), (rows, n), cpu)?;
+        Ok((Some(dq), Some(w.token().zeros_like()?)))
     }
 }
 
@@ -99,30 +102,32 @@ impl CustomOp2 for Blend {
         &self,
         q: &CpuStorage,
         lq: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        timed!("blend forward", lw.shape().elem_count());
-        let ((rows, n), (w_rows, width)) = (lq.shape().dims2()?, lw.shape().dims2()?);
+        let Self(w) = self;
+        timed!("blend forward", w.elem_count());
+        let ((rows, n), (w_rows, width)) = (lq.shape().dims2()?, w.dims2()?);
         if w_rows != rows || n == 0 || width % n != 0 {
-            candle_core::bail!("blend: q {:?}, w {:?}", lq.shape(), lw.shape());
+            candle_core::bail!("blend: q {:?}, w {:?}", lq.shape(), w.shape());
         }
+        let w = Read::new(w)?;
         let size = (rows, n, width / n);
         let out = match q {
             CpuStorage::F64(_) => {
-                f64::to_cpu_storage_owned(Self::forward::<f64>(elements(q, lq)?, elements(w, lw)?, size))
+                f64::to_cpu_storage_owned(Self::forward::<f64>(elements(q, lq)?, w.slice()?, size))
             }
-            _ => f32::to_cpu_storage_owned(Self::forward::<f32>(elements(q, lq)?, elements(w, lw)?, size)),
+            _ => f32::to_cpu_storage_owned(Self::forward::<f32>(elements(q, lq)?, w.slice()?, size)),
         };
         Ok((out, (rows, width / n).into()))
     }
 
-    fn bwd(&self, q: &Tensor, w: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
-        timed!("blend backward", 2 * w.elem_count());
+    fn bwd(&self, q: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Grads> {
+        timed!("blend backward", 2 * self.0.elem_count());
         let grad = grad.contiguous()?;
         match q.dtype() {
-            DType::F64 => Self::backward::<f64>(q, w, &grad),
-            _ => Self::backward::<f32>(q, w, &grad),
+            DType::F64 => self.backward::<f64>(q, &grad),
+            _ => self.backward::<f32>(q, &grad),
         }
     }
 }

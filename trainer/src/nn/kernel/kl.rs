@@ -86,10 +86,56 @@ impl<T: Real> Softmax<T> {
     }
 }
 
-impl RowLoss for Kl<'_> {
-    const NAME: &'static str = "ddn-kl";
+/// Softmaxes of up to [`LANES`] rows side by side, and their logarithms, an array for each column. The sums of each row
+/// have the order of [`Softmax`], and so its bits.
+struct Columns<T> {
+    share: Vec<[T; LANES]>,
+    log: Vec<[T; LANES]>,
+}
 
-    fn run<T: Real>(&self, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
+impl<T: Real> Columns<T> {
+    fn new(columns: usize) -> Self {
+        Self { share: vec![[T::ZERO; LANES]; columns], log: vec![[T::ZERO; LANES]; columns] }
+    }
+
+    /// Of `rows` over the columns where `on` is 1. What lies beside the rows stays without meaning.
+    #[inline(always)]
+    fn set(&mut self, rows: &[T], inverse: T, on: &[[T; LANES]]) {
+        for (row, values) in rows.chunks_exact(on.len()).enumerate() {
+            for (log, &value) in self.log.iter_mut().zip(values) {
+                log[row] = value * inverse;
+            }
+        }
+        let lowest = T::from_f64(f64::from(f32::MIN));
+        let mut highest = [lowest; LANES];
+        for (log, on) in self.log.iter().zip(on) {
+            for ((top, &log), &on) in highest.iter_mut().zip(log).zip(on) {
+                let value = if on > T::ZERO { log } else { lowest };
+                *top = if value > *top { value } else { *top };
+            }
+        }
+        let mut sums = [T::ZERO; LANES];
+        for ((log, share), on) in self.log.iter_mut().zip(&mut self.share).zip(on) {
+            let rows = log.iter_mut().zip(share).zip(on).zip(&highest).zip(&mut sums);
+            for ((((log, share), &on), &highest), sum) in rows {
+                *log -= highest;
+                *share = on * Real::exp(if on > T::ZERO { *log } else { T::ZERO });
+                *sum += *share;
+            }
+        }
+        let (factors, shifts) = (sums.map(|sum| T::ONE / sum), sums.map(Real::ln));
+        for (log, share) in self.log.iter_mut().zip(&mut self.share) {
+            for (((log, share), &factor), &shift) in log.iter_mut().zip(share).zip(&factors).zip(&shifts) {
+                *log -= shift;
+                *share *= factor;
+            }
+        }
+    }
+}
+
+impl Kl<'_> {
+    /// Row by row, the columns side by side.
+    fn across<T: Real>(&self, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
         let this = self;
         vectorised!(<T>(this: &Kl<'_>, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
             let Pair { teacher, student, weight, columns } = pair;
@@ -124,5 +170,90 @@ impl RowLoss for Kl<'_> {
             }
             total
         })
+    }
+
+    /// Of few columns: the rows side by side.
+    fn down<T: Real>(&self, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
+        let this = self;
+        vectorised!(<T>(this: &Kl<'_>, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
+            let Pair { teacher, student, weight, columns } = pair;
+            let inverse = T::from_f64(1.0 / this.temperature);
+            let (mut p, mut q) = (Columns::new(columns), Columns::new(columns));
+            let mut on = vec![[T::ONE; LANES]; columns];
+            let mut total = T::ZERO;
+            for (first, slope) in rows.step_by(LANES).zip(slope.chunks_mut(LANES * columns)) {
+                let weight = &weight[first..][..slope.len() / columns];
+                if weight.iter().all(|&weight| weight == 0.0) {
+                    continue;
+                }
+                let place = first * columns..first * columns + slope.len();
+                if let Some(allowed) = this.allowed {
+                    for (row, allowed) in allowed[place.clone()].chunks_exact(columns).enumerate() {
+                        for (on, &yes) in on.iter_mut().zip(allowed) {
+                            on[row] = if yes { T::ONE } else { T::ZERO };
+                        }
+                    }
+                }
+                p.set(&teacher[place.clone()], inverse, &on);
+                q.set(&student[place], inverse, &on);
+                let mut sums = [T::ZERO; LANES];
+                for (share, (p, q)) in p.share.iter().zip(p.log.iter().zip(&q.log)) {
+                    for (((sum, &share), &p), &q) in sums.iter_mut().zip(share).zip(p).zip(q) {
+                        *sum += share.fma(p - q, T::ZERO);
+                    }
+                }
+                let rows = slope.chunks_exact_mut(columns).zip(weight).zip(&sums).enumerate();
+                for (row, ((slope, &weight), &sum)) in rows.filter(|&(_, ((_, &weight), _))| weight != 0.0) {
+                    let weight = T::from_f64(weight);
+                    total += weight * sum;
+                    for ((slope, p), q) in slope.iter_mut().zip(&p.share).zip(&q.share) {
+                        *slope = inverse * weight * (q[row] - p[row]);
+                    }
+                }
+            }
+            total
+        })
+    }
+}
+
+impl RowLoss for Kl<'_> {
+    const NAME: &'static str = "ddn-kl";
+
+    fn run<T: Real>(&self, rows: Range<usize>, pair: Pair<'_, T>, slope: &mut [T]) -> T {
+        if pair.columns > LANES { self.across(rows, pair, slope) } else { self.down(rows, pair, slope) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Draw, stream};
+
+    /// Rows without weight and rows of one column among them.
+    #[test]
+    fn rows_side_by_side_give_the_bits_of_rows_one_by_one() {
+        let mut rng = stream(1, "values");
+        for (columns, temperature) in (1..=LANES).zip([1.0, 0.5, 3.0].into_iter().cycle()) {
+            let rows = 37;
+            let mut random =
+                |count: usize| (0..count).map(|_| 20.0 * rng.unit() - 10.0).collect::<Vec<f32>>();
+            let (teacher, student) = (random(rows * columns), random(rows * columns));
+            let allowed: Vec<bool> = random(rows * columns)
+                .iter()
+                .enumerate()
+                .map(|(i, v)| i % columns == 0 || *v > 0.0)
+                .collect();
+            let weight: Vec<f64> = random(rows).iter().map(|&v| f64::from(v.max(0.0))).collect();
+            assert!(weight.contains(&0.0));
+            let pair = Pair { teacher: &teacher[..], student: &student[..], weight: &weight, columns };
+            for allowed in [None, Some(allowed.as_slice())] {
+                let kl = Kl { allowed, temperature };
+                let (mut across, mut down) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
+                let values = [kl.across(0..rows, pair, &mut across), kl.down(0..rows, pair, &mut down)];
+                assert_eq!(values[0].to_bits(), values[1].to_bits(), "{columns} columns");
+                let bits = |slope: &[f32]| slope.iter().map(|slope| slope.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&across), bits(&down), "{columns} columns");
+            }
+        }
     }
 }

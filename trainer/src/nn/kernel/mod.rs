@@ -11,6 +11,7 @@
 mod blend;
 mod block;
 mod distance;
+mod elu;
 mod gathered;
 mod gemm;
 mod kl;
@@ -25,6 +26,7 @@ mod wire;
 pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
+pub use elu::elu;
 pub use gemm::{At, Every, Order, Start, affine, gemm, gemm_rows, product, transpose};
 pub use kl::kl;
 pub use linear::{Activation, linear};

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
 
 /// A floating-point type with the few functions that kernels need.
 ///
-/// All but `ln`, and `exp` in `f64`, are made of additions, multiplications, divisions and fused
+/// All but `ln` and `libm_exp`, and `exp` in `f64`, are made of additions, multiplications, divisions and fused
 /// multiply-adds; no result depends on the vector width.
 pub trait Real:
     WithDType
@@ -29,6 +29,8 @@ pub trait Real:
     fn fma(self, a: Self, b: Self) -> Self;
     /// e to the power of `self`.
     fn exp(self) -> Self;
+    /// The same as the standard library rounds it.
+    fn libm_exp(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
     /// Square root.
@@ -80,6 +82,10 @@ impl Real for f32 {
         p * scale
     }
 
+    fn libm_exp(self) -> Self {
+        f32::exp(self)
+    }
+
     fn ln(self) -> Self {
         f32::ln(self)
     }
@@ -105,6 +111,10 @@ impl Real for f64 {
     }
 
     fn exp(self) -> Self {
+        f64::exp(self)
+    }
+
+    fn libm_exp(self) -> Self {
         f64::exp(self)
     }
 
