@@ -28,5 +28,8 @@ fn main() {
         println!("cargo::rustc-env={variable}_FILE={}", path.display());
         println!("cargo::rerun-if-changed={}", path.display());
         println!("cargo::rerun-if-env-changed={variable}");
+        if variable == "DDN_REFERENCE" {
+            ddn_runtime::build::policy("reference", path).unwrap_or_else(|error| panic!("{error}"));
+        }
     }
 }

@@ -76,6 +76,7 @@ extern crate std;
 #[cfg(target_endian = "big")]
 compile_error!("weights are read as they lie in the file, which is little-endian");
 
+pub mod builtin;
 mod crc;
 pub mod error;
 pub mod executor;
@@ -87,6 +88,16 @@ pub mod policy;
 #[cfg(feature = "store")]
 pub mod store;
 
+/// For build scripts, feature `build`: a policy as a part of the firmware.
+#[cfg(feature = "build")]
+pub mod build {
+    pub use crate::builtin::build::{BuildError, policy};
+    #[doc(hidden)]
+    pub use crate::builtin::build::{Planned, plan, source};
+}
+
+#[doc(inline)]
+pub use builtin::{BuiltIn, BuiltInPolicy};
 pub use crc::{Crc32, crc32};
 #[doc(inline)]
 pub use error::{ActError, BatchError, ModelError, SelfTestError, VerifyError};

@@ -17,6 +17,7 @@ const UNSAFE: &[&str] = &[
     "runtime/capi/src/recording.rs",
     "runtime/capi/src/status.rs",
     "runtime/capi/tests/abi.rs",
+    "runtime/src/builtin/plan.rs",
     "runtime/src/kernel/simd.rs",
     "runtime/src/kernel/simd/mve.rs",
     "runtime/src/kernel/x86.rs",

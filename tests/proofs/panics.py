@@ -12,7 +12,7 @@ from firmware import cargo, image, llvm, triple
 
 # Board, another target than the board's own if any, and the programs.
 PROOFS = (
-    ("an386", None, ("everything", "replay", "smallest")),
+    ("an386", None, ("everything", "replay", "smallest", "builtin")),
     ("an386", "thumbv6m-none-eabi", ("everything",)),
     ("an505", None, ("everything",)),
     ("an547", None, ("everything",)),

@@ -66,6 +66,7 @@ pub use rules::{Beyond, Calibration, Forget, Rules, RulesError};
 use core::ops::DerefMut;
 
 use crate::error::ActError;
+use crate::model::{Layers, Read};
 use crate::policy::{Action, AgentInput, Policy};
 
 /// Where an action comes from.
@@ -93,8 +94,8 @@ pub struct Decision<'s> {
 ///
 /// `M` holds the memory: a [`Memory`](crate::Memory), or a `&mut [f32]`.
 #[derive(Clone, Debug)]
-pub struct Guarded<'p, M> {
-    policy: &'p Policy<'p>,
+pub struct Guarded<'p, M, L = Read<'p>> {
+    policy: &'p Policy<'p, L>,
     memory: M,
     rules: Rules<'p>,
     last_action: Option<usize>,
@@ -103,12 +104,12 @@ pub struct Guarded<'p, M> {
     counters: Counters,
 }
 
-impl<'p, M: DerefMut<Target = [f32]>> Guarded<'p, M> {
+impl<'p, M: DerefMut<Target = [f32]>, L: Layers> Guarded<'p, M, L> {
     /// Binds a policy to an agent's memory, at least [`Policy::memory_len`] floats, and resets it.
     ///
     /// # Errors
     /// If the rules do not fit the policy, or the memory is too short.
-    pub fn new(policy: &'p Policy<'p>, memory: M, rules: Rules<'p>) -> Result<Self, RulesError> {
+    pub fn new(policy: &'p Policy<'p, L>, memory: M, rules: Rules<'p>) -> Result<Self, RulesError> {
         rules.check(policy.spec())?;
         if memory.len() < policy.memory_len() {
             return Err(RulesError::Memory { want: policy.memory_len(), got: memory.len() });
@@ -133,7 +134,7 @@ impl<'p, M: DerefMut<Target = [f32]>> Guarded<'p, M> {
     }
 
     /// The policy behind the guard.
-    pub fn policy(&self) -> &'p Policy<'p> {
+    pub fn policy(&self) -> &'p Policy<'p, L> {
         self.policy
     }
 

@@ -10,6 +10,9 @@
 //! make most terms zero; leaving them out changes no value, because weights are finite.
 
 use super::{Inputs, Kernel, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -23,6 +26,13 @@ pub(crate) struct Block<'m> {
     width: usize,
 }
 
+impl Block<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: plan.matrix(), width: plan.count() }
+    }
+}
+
 impl<'m> Kernel<'m> for Block<'m> {
     const NAME: &'static str = "block";
 
@@ -31,6 +41,12 @@ impl<'m> Kernel<'m> for Block<'m> {
         let ([inputs, slices, width], weight) = parts.tensor("weight", 3)?;
         let fits = inputs == x && h.checked_add(1) == Some(slices) && width == b;
         if fits { Ok(Self { weight, width }) } else { Err(LayerFault::Width) }
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.matrix(&self.weight);
+        plan.count(self.width);
     }
 
     fn output(&self) -> Slot {

@@ -8,6 +8,9 @@
 
 use super::dot_i8::{MAX_TERMS, PAD, Weights, ordered, padded, saturated, scaled};
 use super::{Inputs, Kernel, Parts, Slot, halves, halves_mut, words_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Tensors `weight` `[I, D, M]` of int8, `gain` `[I, D]` of int16, `scale` `[1]` of int32. Inputs `h` `[M]`, `x` (I padded
@@ -19,6 +22,19 @@ pub(crate) struct BlockI8<'m> {
     scale: i32,
     width: usize,
     hyper: usize,
+}
+
+impl BlockI8<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self {
+            weight: Weights::built(plan),
+            gain: plan.slice(),
+            scale: plan.word().cast_signed(),
+            width: plan.count(),
+            hyper: plan.count(),
+        }
+    }
 }
 
 impl<'m> Kernel<'m> for BlockI8<'m> {
@@ -33,6 +49,15 @@ impl<'m> Kernel<'m> for BlockI8<'m> {
         let gain = parts.halves_of("gain", [rows, width])?;
         let &[scale] = parts.integers("scale", 1)? else { return Err(LayerFault::Width) };
         Ok(Self { weight: Weights::new(weight, terms), gain, scale, width, hyper })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.weight.plan(plan);
+        plan.slice(self.gain);
+        plan.word(self.scale.cast_unsigned());
+        plan.count(self.width);
+        plan.count(self.hyper);
     }
 
     fn output(&self) -> Slot {

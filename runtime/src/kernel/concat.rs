@@ -1,11 +1,21 @@
 //! `concat`: its inputs one after another.
 
 use super::{Inputs, Kernel, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Has no tensors. Two to four inputs, all numbers or all int16.
 #[derive(Clone, Debug)]
 pub(crate) struct Concat(Slot);
+
+impl Concat {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self(Slot::built(plan))
+    }
+}
 
 impl<'m> Kernel<'m> for Concat {
     const NAME: &'static str = "concat";
@@ -21,6 +31,11 @@ impl<'m> Kernel<'m> for Concat {
             _ => None,
         });
         joined.map(Self).ok_or(LayerFault::Width)
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.0.plan(plan);
     }
 
     fn output(&self) -> Slot {

@@ -6,6 +6,9 @@ use super::simd;
 #[cfg(ddn_mve)]
 use super::simd::mve::add;
 pub(super) use super::simd::ordered;
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 
 /// Most terms of a product: 256 times 127 times 32767 stays below 2^30.
 pub(crate) const MAX_TERMS: usize = 256;
@@ -28,8 +31,20 @@ pub(crate) struct Weights<'m> {
 
 impl<'m> Weights<'m> {
     /// `values` holds whole rows of `cols`.
-    pub(crate) fn new(values: &'m [i8], cols: usize) -> Self {
+    pub(crate) const fn new(values: &'m [i8], cols: usize) -> Self {
         Self { values, cols }
+    }
+
+    /// From the numbers that [`Weights::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Weights<'static> {
+        let values = plan.slice();
+        Weights::new(values, plan.count())
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(&self, plan: &mut Writer<'_>) {
+        plan.slice(self.values);
+        plan.count(self.cols);
     }
 
     pub(crate) fn row(&self, row: usize) -> &'m [i8] {

@@ -8,6 +8,9 @@
 //! The terms of `x_k = 0` are left out.
 
 use super::{Inputs, Kernel, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -18,6 +21,13 @@ pub(crate) struct FoldedBlock<'m> {
     pub(super) width: usize,
 }
 
+impl FoldedBlock<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: plan.matrix(), width: plan.count() }
+    }
+}
+
 impl<'m> Kernel<'m> for FoldedBlock<'m> {
     const NAME: &'static str = "folded_block";
 
@@ -26,6 +36,12 @@ impl<'m> Kernel<'m> for FoldedBlock<'m> {
         let ([inputs, width, terms], weight) = parts.tensor("weight", 3)?;
         let fits = inputs == x && terms == h && width == b;
         if fits { Ok(Self { weight, width }) } else { Err(LayerFault::Width) }
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.matrix(&self.weight);
+        plan.count(self.width);
     }
 
     fn output(&self) -> Slot {

@@ -10,6 +10,9 @@
 use super::batch::{self, Lanes};
 use super::math::{sigmoid, tanh};
 use super::{Inputs, Kernel, LaneInputs, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -21,6 +24,19 @@ pub(crate) struct Gru<'m> {
     pub(super) bias_ih: Matrix<'m>,
     pub(super) bias_hh: Matrix<'m>,
     pub(super) hidden: usize,
+}
+
+impl Gru<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self {
+            weight_ih: plan.matrix(),
+            weight_hh: plan.matrix(),
+            bias_ih: plan.matrix(),
+            bias_hh: plan.matrix(),
+            hidden: plan.count(),
+        }
+    }
 }
 
 impl<'m> Kernel<'m> for Gru<'m> {
@@ -39,6 +55,15 @@ impl<'m> Kernel<'m> for Gru<'m> {
         let bias_ih = parts.vector("bias_ih", gates)?;
         let bias_hh = parts.vector("bias_hh", gates)?;
         Ok(Self { weight_ih, weight_hh, bias_ih, bias_hh, hidden })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.matrix(&self.weight_ih);
+        plan.matrix(&self.weight_hh);
+        plan.matrix(&self.bias_ih);
+        plan.matrix(&self.bias_hh);
+        plan.count(self.hidden);
     }
 
     fn output(&self) -> Slot {

@@ -17,6 +17,9 @@ use super::simd::mve::gates;
 #[cfg(not(ddn_mve))]
 use super::table::{sigmoid, tanh};
 use super::{Inputs, Kernel, Parts, Slot, halves, halves_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Tensors `weight_ih` `[3 H, I]` and `weight_hh` `[3 H, H]` of int8, gates in the order r, z, n; `scale_ih` and
@@ -30,6 +33,21 @@ pub(crate) struct GruI8<'m> {
     bias: &'m [i32],
     input: usize,
     hidden: usize,
+}
+
+impl GruI8<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self {
+            weight_ih: Weights::built(plan),
+            weight_hh: Weights::built(plan),
+            scale_ih: plan.slice(),
+            scale_hh: plan.slice(),
+            bias: plan.slice(),
+            input: plan.count(),
+            hidden: plan.count(),
+        }
+    }
 }
 
 impl<'m> Kernel<'m> for GruI8<'m> {
@@ -47,6 +65,17 @@ impl<'m> Kernel<'m> for GruI8<'m> {
         let scale_hh = parts.integers("scale_hh", gates)?;
         let bias = parts.integers("bias", gates + hidden)?;
         Ok(Self { weight_ih, weight_hh, scale_ih, scale_hh, bias, input, hidden })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.weight_ih.plan(plan);
+        self.weight_hh.plan(plan);
+        plan.slice(self.scale_ih);
+        plan.slice(self.scale_hh);
+        plan.slice(self.bias);
+        plan.count(self.input);
+        plan.count(self.hidden);
     }
 
     fn output(&self) -> Slot {

@@ -1,6 +1,9 @@
 //! `leaky_relu`: negative values are multiplied by 0.01, in place.
 
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// What a negative value is multiplied by.
@@ -12,12 +15,24 @@ const SLOPE_I16: i32 = 655;
 #[derive(Clone, Debug)]
 pub(crate) struct LeakyRelu(Slot);
 
+impl LeakyRelu {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self(Slot::built(plan))
+    }
+}
+
 impl<'m> Kernel<'m> for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
     const IN_PLACE: bool = true;
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
         parts.only().map(Self)
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.0.plan(plan);
     }
 
     fn output(&self) -> Slot {

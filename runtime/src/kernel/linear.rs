@@ -2,6 +2,9 @@
 
 use super::batch::{self, Lanes};
 use super::{Inputs, Kernel, LaneInputs, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -10,6 +13,13 @@ use crate::model::matrix::Matrix;
 pub(crate) struct Linear<'m> {
     pub(super) weight: Matrix<'m>,
     pub(super) bias: Matrix<'m>,
+}
+
+impl Linear<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: plan.matrix(), bias: plan.matrix() }
+    }
 }
 
 impl<'m> Kernel<'m> for Linear<'m> {
@@ -21,6 +31,12 @@ impl<'m> Kernel<'m> for Linear<'m> {
         let weight = parts.matrix("weight", input)?;
         let bias = parts.vector("bias", weight.rows())?;
         Ok(Self { weight, bias })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.matrix(&self.weight);
+        plan.matrix(&self.bias);
     }
 
     fn output(&self) -> Slot {

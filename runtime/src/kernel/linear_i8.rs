@@ -6,6 +6,9 @@
 
 use super::dot_i8::{ROWS, Weights, ordered, saturated};
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Tensors `weight` `[out, in]` of int8, `bias` and `scale` `[out]` of int32; in and out are multiples of eight.
@@ -17,6 +20,13 @@ pub(crate) struct LinearI8<'m> {
     input: usize,
 }
 
+impl LinearI8<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: Weights::built(plan), bias: plan.slice(), scale: plan.slice(), input: plan.count() }
+    }
+}
+
 impl<'m> Kernel<'m> for LinearI8<'m> {
     const NAME: &'static str = "linear_i8";
 
@@ -24,6 +34,14 @@ impl<'m> Kernel<'m> for LinearI8<'m> {
         let [input] = parts.halves()?;
         let (rows, weight) = parts.weights("weight", input)?;
         Ok(Self { weight, bias: parts.integers("bias", rows)?, scale: parts.integers("scale", rows)?, input })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.weight.plan(plan);
+        plan.slice(self.bias);
+        plan.slice(self.scale);
+        plan.count(self.input);
     }
 
     fn output(&self) -> Slot {

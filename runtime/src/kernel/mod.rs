@@ -27,6 +27,9 @@ pub(crate) mod work;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::archive::{Archive, Tensor};
 use crate::model::header::same;
@@ -59,6 +62,19 @@ impl Slot {
             Self::F32(width) => width,
             Self::I16(width) => width / 2,
         }
+    }
+
+    /// From the numbers that [`Slot::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        let (halves, width) = (plan.flag(), plan.count());
+        if halves { Self::I16(width) } else { Self::F32(width) }
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(self, plan: &mut Writer<'_>) {
+        let (Self::F32(width) | Self::I16(width)) = self;
+        plan.flag(matches!(self, Self::I16(_)));
+        plan.count(width);
     }
 }
 
@@ -182,6 +198,11 @@ pub(crate) trait Kernel<'m>: Sized {
     /// If a tensor is absent or does not fit the inputs.
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault>;
 
+    /// Writes the numbers that the kernel's own `built` takes, in the same order, so that a firmware can have the layer
+    /// without reading it.
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>);
+
     /// What it writes.
     fn output(&self) -> Slot;
 
@@ -205,6 +226,18 @@ pub(crate) trait Kernel<'m>: Sized {
     fn run_lanes(&self, _: LaneInputs<'_>, _: &mut [Lanes], _: &mut [Lanes]) {}
 }
 
+/// Whether `a` and `b` are the same, for the compiler.
+const fn equal(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([first, rest @ ..], [other, others @ ..]) = (a, b) {
+        if *first != *other {
+            return false;
+        }
+        (a, b) = (rest, others);
+    }
+    a.is_empty() && b.is_empty()
+}
+
 /// Makes the enum of all kernels and its dispatch from one line each.
 macro_rules! layers {
     ($($(#[$cfg:meta])? $kernel:ident($type:ty),)+) => {
@@ -221,6 +254,9 @@ macro_rules! layers {
         impl<'m> Layer<'m> {
             const KINDS: &'static [&'static str] = &[$($(#[$cfg])? <$type>::NAME),+];
 
+            /// Any layer, to be replaced.
+            pub(crate) const NONE: Self = Self::Relu(relu::Relu::NONE);
+
             /// Loads the kernel called `kind`.
             pub(crate) fn load(kind: &[u8], parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
                 $(
@@ -230,6 +266,31 @@ macro_rules! layers {
                     }
                 )+
                 Err(LayerFault::Kind)
+            }
+
+            /// From the numbers that [`Layer::plan`] writes for the kernel called `kind`.
+            pub(crate) const fn built(kind: &str, plan: &mut Plan<'_>) -> Self {
+                $(
+                    $(#[$cfg])?
+                    if equal(kind, <$type>::NAME) {
+                        return Self::$kernel(<$type>::built(plan));
+                    }
+                )+
+                panic!("a policy has a kind of layer that the features of ddn-runtime leave out")
+            }
+
+            /// Writes its numbers and says which kernel it has.
+            #[cfg(feature = "build")]
+            pub(crate) fn plan(&self, plan: &mut Writer<'_>) -> &'static str {
+                match self {
+                    $(
+                        $(#[$cfg])?
+                        Self::$kernel(kernel) => {
+                            kernel.plan(plan);
+                            <$type>::NAME
+                        }
+                    )+
+                }
             }
 
             pub(crate) fn in_place(&self) -> bool {

@@ -3,6 +3,9 @@
 use super::dot_i8::padded;
 use super::math::limited;
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Tensor `range` `[2]`: what numbers are multiplied by, and the largest magnitude of a result, at most 32767.
@@ -11,6 +14,13 @@ pub(crate) struct Quantize {
     scale: f32,
     limit: f32,
     width: usize,
+}
+
+impl Quantize {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { scale: plan.float(), limit: plan.float(), width: plan.count() }
+    }
 }
 
 impl<'m> Kernel<'m> for Quantize {
@@ -22,6 +32,13 @@ impl<'m> Kernel<'m> for Quantize {
         let &[scale, limit] = range else { return Err(LayerFault::Width) };
         let valid = scale.is_finite() && scale > 0.0 && limit > 0.0 && limit <= 32_767.0;
         if valid { Ok(Self { scale, limit, width: padded(width) }) } else { Err(LayerFault::Width) }
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.float(self.scale);
+        plan.float(self.limit);
+        plan.count(self.width);
     }
 
     fn output(&self) -> Slot {

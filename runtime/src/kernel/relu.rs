@@ -3,11 +3,24 @@
 use core::marker::PhantomData;
 
 use super::{Inputs, Kernel, Parts, Slot, halves_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Has no tensors; takes numbers and int16. Names the lifetime that layers with tensors have, because it is always there.
 #[derive(Clone, Debug)]
 pub(crate) struct Relu<'m>(Slot, PhantomData<&'m ()>);
+
+impl<'m> Relu<'m> {
+    /// Of nothing.
+    pub(crate) const NONE: Self = Self(Slot::F32(0), PhantomData);
+
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self(Slot::built(plan), PhantomData)
+    }
+}
 
 impl<'m> Kernel<'m> for Relu<'m> {
     const NAME: &'static str = "relu";
@@ -15,6 +28,11 @@ impl<'m> Kernel<'m> for Relu<'m> {
 
     fn load(parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
         Ok(Self(parts.only()?, PhantomData))
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.0.plan(plan);
     }
 
     fn output(&self) -> Slot {

@@ -2,6 +2,9 @@
 //! nothing. For layers that see the agent input, which is mostly zeros.
 
 use super::{Inputs, Kernel, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::matrix::Matrix;
 
@@ -12,6 +15,13 @@ pub(crate) struct Sparse<'m> {
     bias: Matrix<'m>,
 }
 
+impl Sparse<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: plan.matrix(), bias: plan.matrix() }
+    }
+}
+
 impl<'m> Kernel<'m> for Sparse<'m> {
     const NAME: &'static str = "sparse";
 
@@ -20,6 +30,12 @@ impl<'m> Kernel<'m> for Sparse<'m> {
         let (_, bias) = parts.tensor("bias", 1)?;
         let weight = parts.matrix("weight", bias.cols())?;
         if weight.rows() == input { Ok(Self { weight, bias }) } else { Err(LayerFault::Width) }
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        plan.matrix(&self.weight);
+        plan.matrix(&self.bias);
     }
 
     fn output(&self) -> Slot {

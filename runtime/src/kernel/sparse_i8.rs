@@ -3,6 +3,9 @@
 
 use super::dot_i8::{MAX_TERMS, Weights, padded, saturated, scaled};
 use super::{Inputs, Kernel, Parts, Slot, halves, halves_mut, words_mut};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 
 /// Tensors `weight` `[in, out]` of int8, `bias` and `scale` `[out]` of int32; out is a multiple of eight, the input is
@@ -12,6 +15,13 @@ pub(crate) struct SparseI8<'m> {
     weight: Weights<'m>,
     bias: &'m [i32],
     scale: &'m [i32],
+}
+
+impl SparseI8<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: Weights::built(plan), bias: plan.slice(), scale: plan.slice() }
+    }
 }
 
 impl<'m> Kernel<'m> for SparseI8<'m> {
@@ -26,6 +36,13 @@ impl<'m> Kernel<'m> for SparseI8<'m> {
         }
         let (bias, scale) = (parts.integers("bias", width)?, parts.integers("scale", width)?);
         Ok(Self { weight: Weights::new(weight, width), bias, scale })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.weight.plan(plan);
+        plan.slice(self.bias);
+        plan.slice(self.scale);
     }
 
     fn output(&self) -> Slot {

@@ -6,6 +6,9 @@
 
 use super::dot_i8::{Weights, ordered, padded};
 use super::{Inputs, Kernel, Parts, Slot};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::LayerFault;
 use crate::model::Row;
 
@@ -17,6 +20,13 @@ pub(crate) struct ValuesI8<'m> {
     bias: Row<'m>,
     scale: Row<'m>,
     input: usize,
+}
+
+impl ValuesI8<'_> {
+    /// From the numbers that `plan` writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
+        Self { weight: Weights::built(plan), bias: plan.row(), scale: plan.row(), input: plan.count() }
+    }
 }
 
 impl<'m> Kernel<'m> for ValuesI8<'m> {
@@ -31,6 +41,14 @@ impl<'m> Kernel<'m> for ValuesI8<'m> {
             return Err(LayerFault::Width);
         }
         Ok(Self { weight, bias, scale: parts.vector("scale", bias.len())?.row(0), input })
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(&self, plan: &mut Writer<'_>) {
+        self.weight.plan(plan);
+        plan.row(self.bias);
+        plan.row(self.scale);
+        plan.count(self.input);
     }
 
     fn output(&self) -> Slot {

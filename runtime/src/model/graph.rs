@@ -13,6 +13,9 @@ use heapless::Vec;
 use super::archive::Archive;
 use super::spec::{AgentSpec, bytes};
 use super::split::{cut, split};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::{LayerFault, ModelError};
 use crate::kernel::{Layer, MAX_INPUTS, Parts, Slot};
 
@@ -37,6 +40,19 @@ impl Span {
         usize::from(self.len)
     }
 
+    /// From the numbers that [`Span::plan`] writes.
+    const fn built(plan: &mut Plan<'_>) -> Self {
+        let (start, len) = (plan.word(), plan.word());
+        assert!(start <= u16::MAX as u32 && len <= u16::MAX as u32, "a plan has a buffer that is too long");
+        Self { start: start as u16, len: len as u16 }
+    }
+
+    #[cfg(feature = "build")]
+    fn plan(self, plan: &mut Writer<'_>) {
+        plan.count(self.start());
+        plan.count(self.len());
+    }
+
     pub(crate) fn range(self) -> Range<usize> {
         self.start()..self.start().saturating_add(self.len())
     }
@@ -44,12 +60,61 @@ impl Span {
 
 /// One layer and where its numbers are.
 #[derive(Clone, Debug)]
-struct Step<'m> {
+pub struct Step<'m> {
     layer: Layer<'m>,
     inputs: [Span; MAX_INPUTS],
     output: Span,
     memory: Span,
     work: Span,
+}
+
+impl Step<'static> {
+    /// Any step, to be replaced.
+    pub(crate) const NONE: Self = {
+        let none = Span { start: 0, len: 0 };
+        Self { layer: Layer::NONE, inputs: [none; MAX_INPUTS], output: none, memory: none, work: none }
+    };
+
+    /// From the numbers that [`Graph::plans`] gives.
+    pub(crate) const fn built(kind: &str, plan: &mut Plan<'_>) -> Self {
+        let mut inputs = [Span { start: 0, len: 0 }; MAX_INPUTS];
+        let mut index = 0;
+        while index < MAX_INPUTS {
+            inputs[index] = Span::built(plan);
+            index += 1;
+        }
+        let (output, memory, work) = (Span::built(plan), Span::built(plan), Span::built(plan));
+        Self { layer: Layer::built(kind, plan), inputs, output, memory, work }
+    }
+}
+
+/// Where the layers of a policy are: [`Read`] or [`Built`].
+pub trait Layers {
+    /// The layers in the order they run.
+    #[doc(hidden)]
+    fn steps(&self) -> &[Step<'_>];
+}
+
+/// Layers that were read from a file; they are part of the [`Policy`](crate::Policy).
+#[derive(Clone, Debug)]
+pub struct Read<'m>(Vec<Step<'m>, MAX_LAYERS>);
+
+impl Layers for Read<'_> {
+    #[inline(always)]
+    fn steps(&self) -> &[Step<'_>] {
+        &self.0
+    }
+}
+
+/// Layers that were made when the firmware was built; they are in flash.
+#[derive(Clone, Copy, Debug)]
+pub struct Built(pub(crate) &'static [Step<'static>]);
+
+impl Layers for Built {
+    #[inline(always)]
+    fn steps(&self) -> &[Step<'_>] {
+        self.0
+    }
 }
 
 /// A filled part of the scratch: where, and what lies there.
@@ -59,10 +124,9 @@ struct Filled {
     slot: Slot,
 }
 
-/// A graph whose shapes are proven to chain.
-#[derive(Clone, Debug)]
-pub(crate) struct Graph<'m> {
-    steps: Vec<Step<'m>, MAX_LAYERS>,
+/// What a step needs besides the layers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Places {
     /// Where the agent input goes.
     pub(crate) input: Span,
     /// Where the last layer leaves the Q-values.
@@ -71,11 +135,48 @@ pub(crate) struct Graph<'m> {
     pub(crate) scratch_len: usize,
 }
 
-impl<'m> Graph<'m> {
+/// A graph whose shapes are proven to chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Graph<L> {
+    layers: L,
+    pub(crate) places: Places,
+}
+
+impl Graph<Built> {
+    /// From the numbers that [`Graph::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>, layers: &'static [Step<'static>]) -> Self {
+        let (input, q) = (Span::built(plan), Span::built(plan));
+        let (memory_len, scratch_len) = (plan.count(), plan.count());
+        assert!(memory_len < 1 << 17 && scratch_len < 1 << 17, "a plan has a buffer that is too long");
+        Self { layers: Built(layers), places: Places { input, q, memory_len, scratch_len } }
+    }
+}
+
+impl<'m> Graph<Read<'m>> {
     /// A graph without layers.
     pub(crate) fn new() -> Self {
-        let none = Span::default();
-        Self { steps: Vec::new(), input: none, q: none, memory_len: 0, scratch_len: 0 }
+        Self { layers: Read(Vec::new()), places: Places::default() }
+    }
+
+    /// Writes the numbers of everything but the layers.
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(&self, plan: &mut Writer<'_>) {
+        self.places.input.plan(plan);
+        self.places.q.plan(plan);
+        plan.count(self.places.memory_len);
+        plan.count(self.places.scratch_len);
+    }
+
+    /// What each layer is called, and its numbers.
+    #[cfg(feature = "build")]
+    pub(crate) fn plans(&self, file: &'m [u8]) -> impl Iterator<Item = (&'static str, std::vec::Vec<u32>)> {
+        self.layers.steps().iter().map(move |step| {
+            let mut plan = Writer::new(file);
+            for span in step.inputs.iter().chain([&step.output, &step.memory, &step.work]) {
+                span.plan(&mut plan);
+            }
+            (step.layer.plan(&mut plan), plan.end())
+        })
     }
 
     /// Reads `ddn.graph` for the inputs and the actions of `spec`.
@@ -84,11 +185,11 @@ impl<'m> Graph<'m> {
         let text = bytes(archive, "ddn.graph")?;
         let len = spec.input_dim().ok_or(ModelError::Value { key: "ddn.inputs" })?;
         let too_wide = |_| ModelError::Value { key: "ddn.inputs" };
-        self.input = take(&mut self.scratch_len, len).map_err(too_wide)?;
+        self.places.input = take(&mut self.places.scratch_len, len).map_err(too_wide)?;
         let mut slots = [None; MAX_SLOTS];
         let [first, ..] = &mut slots;
         let mut q = Slot::F32(len);
-        *first = Some(Filled { span: self.input, slot: q });
+        *first = Some(Filled { span: self.places.input, slot: q });
         for (layer, text) in split(text, b';').enumerate() {
             let pushed = self.push(text, archive, &mut slots);
             q = pushed.map_err(|fault| ModelError::Layer { layer, fault })?;
@@ -96,7 +197,7 @@ impl<'m> Graph<'m> {
         if q == Slot::F32(spec.n_actions()) {
             return Ok(());
         }
-        Err(ModelError::Layer { layer: self.steps.len().saturating_sub(1), fault: LayerFault::Width })
+        Err(ModelError::Layer { layer: self.layers.0.len().saturating_sub(1), fault: LayerFault::Width })
     }
 
     /// Adds one layer, `kind:inputs>output[:name]`, and says what it writes.
@@ -132,53 +233,60 @@ impl<'m> Graph<'m> {
         let output = match *to {
             Some(filled) if filled.slot == slot => filled.span,
             Some(_) => return Err(LayerFault::Slot),
-            None => take(&mut self.scratch_len, slot.words())?,
+            None => take(&mut self.places.scratch_len, slot.words())?,
         };
         *to = Some(Filled { span: output, slot });
         if !layer.in_place() && reads >> number & 1 == 1 {
             return Err(LayerFault::Arity);
         }
-        let memory = take(&mut self.memory_len, layer.memory_dim())?;
-        let work = take(&mut self.scratch_len, layer.work_dim())?;
-        self.q = output;
-        self.steps
+        let memory = take(&mut self.places.memory_len, layer.memory_dim())?;
+        let work = take(&mut self.places.scratch_len, layer.work_dim())?;
+        self.places.q = output;
+        self.layers
+            .0
             .push(Step { layer, inputs, output, memory, work })
             .map_err(|_| LayerFault::Slot)
             .map(|()| slot)
     }
+}
 
-    /// Runs all layers on an agent input that is already in its place.
-    ///
-    /// `None` if a buffer is too short; the caller has ruled that out.
-    #[inline(never)]
-    pub(crate) fn run(&self, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
-        for Step { layer, inputs, output: to, memory: span, work } in &self.steps {
-            let memory = memory.get_mut(span.range())?;
-            // What a layer works in comes after every slot that it reads or writes.
-            let (slots, rest) = scratch.split_at_mut_checked(work.start())?;
-            let work = rest.get_mut(..work.len())?;
-            let (before, rest) = slots.split_at_mut_checked(to.start())?;
-            let (output, after) = rest.split_at_mut_checked(to.len())?;
-            let end = to.start().wrapping_add(to.len());
-            // Nothing, where a layer in place reads what it writes.
-            let inputs = inputs.map(|span| {
-                if span.len == 0 {
-                    return &[][..];
-                }
-                let start = span.start().wrapping_sub(end);
-                let place = start..start.wrapping_add(span.len());
-                before.get(span.range()).or_else(|| after.get(place)).unwrap_or_default()
-            });
-            if layer.in_place() {
-                let [from, ..] = inputs;
-                for (to, from) in output.iter_mut().zip(from) {
-                    *to = *from;
-                }
-            }
-            layer.run(inputs, memory, work, output);
-        }
-        Some(())
+impl<L: Layers> Graph<L> {
+    pub(crate) fn steps(&self) -> &[Step<'_>] {
+        self.layers.steps()
     }
+}
+
+/// Runs all layers on an agent input that is already in its place.
+///
+/// `None` if a buffer is too short; the caller has ruled that out.
+#[inline(never)]
+pub(crate) fn run(steps: &[Step<'_>], memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+    for Step { layer, inputs, output: to, memory: span, work } in steps {
+        let memory = memory.get_mut(span.range())?;
+        // What a layer works in comes after every slot that it reads or writes.
+        let (slots, rest) = scratch.split_at_mut_checked(work.start())?;
+        let work = rest.get_mut(..work.len())?;
+        let (before, rest) = slots.split_at_mut_checked(to.start())?;
+        let (output, after) = rest.split_at_mut_checked(to.len())?;
+        let end = to.start().wrapping_add(to.len());
+        // Nothing, where a layer in place reads what it writes.
+        let inputs = inputs.map(|span| {
+            if span.len == 0 {
+                return &[][..];
+            }
+            let start = span.start().wrapping_sub(end);
+            let place = start..start.wrapping_add(span.len());
+            before.get(span.range()).or_else(|| after.get(place)).unwrap_or_default()
+        });
+        if layer.in_place() {
+            let [from, ..] = inputs;
+            for (to, from) in output.iter_mut().zip(from) {
+                *to = *from;
+            }
+        }
+        layer.run(inputs, memory, work, output);
+    }
+    Some(())
 }
 
 /// A slot's number.

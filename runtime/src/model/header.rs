@@ -3,6 +3,9 @@
 use core::fmt;
 use core::hint::black_box;
 
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::ModelError;
 
 /// A JSON string as it stands in the header: checked, without its quotes, escapes still in place.
@@ -17,6 +20,18 @@ pub struct Text<'m> {
 impl<'m> Text<'m> {
     /// A text that is empty.
     pub const EMPTY: Self = Self { raw: &[], escaped: false };
+
+    /// From the numbers that [`Text::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Text<'static> {
+        let raw = plan.slice();
+        Text { raw, escaped: plan.flag() }
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(self, plan: &mut Writer<'_>) {
+        plan.slice(self.raw);
+        plan.flag(self.escaped);
+    }
 
     /// The string itself, or `None` if it is written with escapes.
     pub fn plain(self) -> Option<&'m str> {

@@ -13,7 +13,7 @@ pub(crate) struct Matrix<'m> {
 
 impl<'m> Matrix<'m> {
     /// `values` holds `rows * cols` of them.
-    pub(crate) fn new(values: &'m [f32], rows: usize, cols: usize) -> Self {
+    pub(crate) const fn new(values: &'m [f32], rows: usize, cols: usize) -> Self {
         Self { values, rows, cols }
     }
 

@@ -14,7 +14,7 @@ pub(crate) mod spec;
 pub(crate) mod split;
 
 pub use archive::{MAX_HEADER, MAX_METADATA, MAX_TENSORS};
-pub use graph::{MAX_LAYERS, MAX_SLOTS};
+pub use graph::{Built, Layers, MAX_LAYERS, MAX_SLOTS, Read};
 pub use header::Text;
 pub use matrix::Row;
 pub use recording::{RecordedStep, Recording};
@@ -34,10 +34,10 @@ use crate::error::ModelError;
 ///          header             numbers
 /// ```
 #[derive(Clone, Debug)]
-pub struct Model<'m> {
+pub struct Model<'m, L = Read<'m>> {
     pub(crate) file: &'m [u8],
     pub(crate) spec: AgentSpec<'m>,
-    pub(crate) graph: graph::Graph<'m>,
+    pub(crate) graph: graph::Graph<L>,
     pub(crate) recording: Option<Recording<'m>>,
     pub(crate) range: Option<matrix::Matrix<'m>>,
 }
@@ -79,6 +79,20 @@ impl<'m> Model<'m> {
         self.graph.read(archive, &self.spec)
     }
 
+    /// Writes the numbers of everything but the layers, for [`BuiltIn::new`](crate::BuiltIn).
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(&self, plan: &mut crate::builtin::write::Writer<'_>) {
+        self.spec.plan(plan);
+        if let Some(recording) = &self.recording {
+            recording.plan(plan);
+        }
+        plan.flag(self.range.is_some());
+        if let Some(range) = &self.range {
+            plan.matrix(range);
+        }
+        self.graph.plan(plan);
+    }
+
     /// Opens a file that was made for the same contract as its caller.
     ///
     /// `contract`: the [`AgentSpec::contract`] that the caller was compiled for, 64 hexadecimal digits. Two files of the
@@ -91,7 +105,9 @@ impl<'m> Model<'m> {
         let same = !contract.is_empty() && model.spec.contract().is(contract);
         if same { Ok(model) } else { Err(ModelError::Contract) }
     }
+}
 
+impl<'m, L: Layers> Model<'m, L> {
     /// The sizes, names and contracts the policy was trained for.
     pub fn spec(&self) -> &AgentSpec<'m> {
         &self.spec
@@ -110,12 +126,12 @@ impl<'m> Model<'m> {
 
     /// Floats of memory per agent.
     pub fn memory_len(&self) -> usize {
-        self.graph.memory_len
+        self.graph.places.memory_len
     }
 
     /// Floats of scratch that a step needs.
     pub fn scratch_len(&self) -> usize {
-        self.graph.scratch_len
+        self.graph.places.scratch_len
     }
 }
 

@@ -6,6 +6,9 @@ use core::hint::black_box;
 use super::archive::Archive;
 use super::matrix::{Matrix, Row};
 use super::spec::AgentSpec;
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::ModelError;
 
 /// The `kat.…` tensors of a file, checked against a policy's sizes.
@@ -70,6 +73,28 @@ impl<'m> Recording<'m> {
             *values = fits.and_then(|tensor| tensor.f32s()).ok_or(ModelError::Recording { name })?;
         }
         Ok(Some(recording))
+    }
+
+    /// From the numbers that [`Recording::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> Recording<'static> {
+        let (steps, obs_dim, n_actions) = (plan.count(), plan.count(), plan.count());
+        let mut values: [&[f32]; 6] = [&[]; 6];
+        let mut index = 0;
+        while index < values.len() {
+            values[index] = plan.slice();
+            index += 1;
+        }
+        Recording { steps, obs_dim, n_actions, values }
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(&self, plan: &mut Writer<'_>) {
+        for size in [self.steps, self.obs_dim, self.n_actions] {
+            plan.count(size);
+        }
+        for values in self.values {
+            plan.slice(values);
+        }
     }
 
     /// The first tensor that holds anything but natural numbers below its count.

@@ -2,11 +2,12 @@
 
 use core::hint::black_box;
 
-use heapless::Vec;
-
 use super::archive::Archive;
 use super::header::{Text, same};
 use super::split::{cut, split};
+use crate::builtin::Plan;
+#[cfg(feature = "build")]
+use crate::builtin::write::Writer;
 use crate::error::ModelError;
 
 /// Version of the file format this crate reads, the value of `ddn.format`. See `docs/format.md`.
@@ -42,7 +43,9 @@ pub struct AgentSpec<'m> {
     obs_dim: usize,
     n_actions: usize,
     n_agents: usize,
-    inputs: Vec<(Part, usize), 4>,
+    /// The first `n_inputs` of them.
+    inputs: [(Part, usize); PARTS.len()],
+    n_inputs: usize,
     actions: &'m [u8],
     obs: Text<'m>,
     environment: Text<'m>,
@@ -68,7 +71,7 @@ impl<'m> AgentSpec<'m> {
 
     /// The parts of the agent input with their widths, in the order they are concatenated.
     pub fn inputs(&self) -> &[(Part, usize)] {
-        &self.inputs
+        self.inputs.get(..self.n_inputs).unwrap_or_default()
     }
 
     /// The actions' names, `n_actions` of them.
@@ -99,7 +102,7 @@ impl<'m> AgentSpec<'m> {
 
     /// Floats of the agent input.
     pub(crate) fn input_dim(&self) -> Option<usize> {
-        self.inputs.iter().try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
+        self.inputs().iter().try_fold(0_usize, |sum, (_, width)| sum.checked_add(*width))
     }
 
     /// Of a file that is not read yet.
@@ -108,12 +111,53 @@ impl<'m> AgentSpec<'m> {
             obs_dim: 0,
             n_actions: 0,
             n_agents: 0,
-            inputs: Vec::new(),
+            inputs: [(Part::Obs, 0); PARTS.len()],
+            n_inputs: 0,
             actions: &[],
             obs: Text::EMPTY,
             environment: Text::EMPTY,
             config: Text::EMPTY,
             contract: Text::EMPTY,
+        }
+    }
+
+    /// From the numbers that [`AgentSpec::plan`] writes.
+    pub(crate) const fn built(plan: &mut Plan<'_>) -> AgentSpec<'static> {
+        let (obs_dim, n_actions, n_agents) = (plan.count(), plan.count(), plan.count());
+        let n_inputs = plan.count();
+        let mut inputs = [(Part::Obs, 0); PARTS.len()];
+        let mut index = 0;
+        while index < n_inputs {
+            let (_, part) = PARTS[plan.count()];
+            inputs[index] = (part, plan.count());
+            index += 1;
+        }
+        AgentSpec {
+            obs_dim,
+            n_actions,
+            n_agents,
+            inputs,
+            n_inputs,
+            actions: plan.slice(),
+            obs: Text::built(plan),
+            environment: Text::built(plan),
+            config: Text::built(plan),
+            contract: Text::built(plan),
+        }
+    }
+
+    #[cfg(feature = "build")]
+    pub(crate) fn plan(&self, plan: &mut Writer<'_>) {
+        for size in [self.obs_dim, self.n_actions, self.n_agents, self.n_inputs] {
+            plan.count(size);
+        }
+        for (part, width) in self.inputs() {
+            plan.count(PARTS.iter().position(|(_, known)| known == part).unwrap_or(PARTS.len()));
+            plan.count(*width);
+        }
+        plan.slice(self.actions);
+        for text in [self.obs, self.environment, self.config, self.contract] {
+            text.plan(plan);
         }
     }
 
@@ -170,7 +214,9 @@ impl<'m> AgentSpec<'m> {
         if part == Part::Obs {
             self.obs_dim = width;
         }
-        self.inputs.push((part, width)).ok()
+        *self.inputs.get_mut(self.n_inputs)? = (part, width);
+        self.n_inputs += 1;
+        Some(())
     }
 }
 

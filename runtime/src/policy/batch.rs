@@ -4,12 +4,13 @@ use super::greedy::greedy;
 use super::{Action, AgentInput, Policy};
 use crate::error::{ActError, BatchError};
 use crate::kernel::batch::{LANES, Lanes};
+use crate::model::Layers;
 use crate::model::graph::lanes::{One, gather, spread};
 
 /// As long as all lanes take, so many agents take one after the other.
 const FEW: usize = 10;
 
-impl Policy<'_> {
+impl<L: Layers> Policy<'_, L> {
     /// Floats of scratch that [`Policy::act_batch`] needs, however many agents there are.
     pub fn batch_scratch_len(&self) -> usize {
         self.scratch_len().saturating_add(self.memory_len()).saturating_mul(LANES + 1)
@@ -87,13 +88,13 @@ impl Policy<'_> {
         let graph = &self.model.graph;
         let count = inputs.len();
         let (mut one, scratch, memory) = self.split(scratch)?;
-        let x = graph.input.range();
+        let x = graph.places.input.range();
         if count < LANES {
             // Numbers, in the lanes that nobody uses: computing with what is none is slow.
             scratch.get_mut(x.clone())?.fill([0.0; LANES]);
             memory.fill([0.0; LANES]);
         }
-        let width = graph.memory_len;
+        let width = graph.places.memory_len;
         for (lane, input) in inputs.enumerate() {
             input.seen().encode(self.spec(), one.scratch.get_mut(x.clone())?);
             spread(one.scratch.get(x.clone())?, lane, scratch.get_mut(x.clone())?);
@@ -115,7 +116,7 @@ impl Policy<'_> {
     ) -> Result<Action<'s>, ActError> {
         let too_short = ActError::Scratch { want: self.batch_scratch_len(), got: scratch.len() };
         let (one, lanes, _) = self.split(scratch).ok_or(too_short)?;
-        let q = self.model.graph.q.range();
+        let q = self.model.graph.places.q.range();
         let to = one.scratch.get_mut(q.clone()).ok_or(too_short)?;
         gather(lanes.get(q).ok_or(too_short)?, lane, to);
         let index = greedy(to, input.seen().available).ok_or(ActError::NotANumber)?;

@@ -17,7 +17,8 @@ pub use input::AgentInput;
 pub use memory::Memory;
 
 use crate::error::ActError;
-use crate::model::{AgentSpec, Model, Recording, Row};
+use crate::model::graph::{self, Places, Step};
+use crate::model::{AgentSpec, Layers, Model, Read, Recording, Row};
 use input::Seen;
 
 /// What an agent does.
@@ -30,18 +31,24 @@ pub struct Action<'s> {
     pub q: &'s [f32],
 }
 
-/// A frozen local policy network, shared by all agents. [`Model::verify`] makes one.
+/// A frozen local policy network, shared by all agents. [`Model::verify`] makes one, and so does
+/// [`BuiltIn::verify`](crate::BuiltIn::verify), of another `L`: where its layers are.
 ///
 /// It borrows the file it was read from and holds no state: what an agent remembers is in the caller's `memory`, one
 /// per agent; `scratch` holds nothing between calls and may be shared.
 #[derive(Clone, Debug)]
-pub struct Policy<'m> {
-    model: Model<'m>,
+pub struct Policy<'m, L = Read<'m>> {
+    model: Model<'m, L>,
 }
 
-impl<'m> Policy<'m> {
+impl<'m, L: Layers> Policy<'m, L> {
+    /// Of a model whose numbers are right.
+    pub(crate) const fn of(model: Model<'m, L>) -> Self {
+        Self { model }
+    }
+
     /// The file again, to verify it once more: it may have changed since.
-    pub fn into_model(self) -> Model<'m> {
+    pub fn into_model(self) -> Model<'m, L> {
         self.model
     }
 
@@ -62,12 +69,12 @@ impl<'m> Policy<'m> {
 
     /// Floats of memory per agent.
     pub fn memory_len(&self) -> usize {
-        self.model.graph.memory_len
+        self.model.graph.places.memory_len
     }
 
     /// Floats of scratch that [`Policy::act`] needs.
     pub fn scratch_len(&self) -> usize {
-        self.model.graph.scratch_len
+        self.model.graph.places.scratch_len
     }
 
     /// Forgets an episode. Call it before the first step of each; a memory of zeros is the same.
@@ -92,25 +99,44 @@ impl<'m> Policy<'m> {
         self.act_on(memory, input.seen(), scratch)
     }
 
-    #[inline(never)]
     fn act_on<'s>(
         &self,
         memory: &mut [f32],
         seen: Seen<'_>,
         scratch: &'s mut [f32],
     ) -> Result<Action<'s>, ActError> {
-        let graph = &self.model.graph;
-        let too_short = ActError::Scratch { want: graph.scratch_len, got: scratch.len() };
-        if memory.len() < graph.memory_len {
-            return Err(ActError::Memory { want: graph.memory_len, got: memory.len() });
+        let Model { spec, graph, .. } = &self.model;
+        Network { spec, places: &graph.places, steps: graph.steps() }.act(memory, seen, scratch)
+    }
+}
+
+/// What acts, wherever its layers are: one copy of the code for all policies.
+struct Network<'a> {
+    spec: &'a AgentSpec<'a>,
+    places: &'a Places,
+    steps: &'a [Step<'a>],
+}
+
+impl Network<'_> {
+    #[inline(never)]
+    fn act<'s>(
+        &self,
+        memory: &mut [f32],
+        seen: Seen<'_>,
+        scratch: &'s mut [f32],
+    ) -> Result<Action<'s>, ActError> {
+        let Self { spec, places, steps } = self;
+        let too_short = ActError::Scratch { want: places.scratch_len, got: scratch.len() };
+        if memory.len() < places.memory_len {
+            return Err(ActError::Memory { want: places.memory_len, got: memory.len() });
         }
-        if scratch.len() < graph.scratch_len {
+        if scratch.len() < places.scratch_len {
             return Err(too_short);
         }
-        seen.check(&self.model.spec)?;
-        seen.encode(&self.model.spec, scratch.get_mut(graph.input.range()).ok_or(too_short)?);
-        graph.run(memory, scratch).ok_or(too_short)?;
-        let q = scratch.get(graph.q.range()).ok_or(too_short)?;
+        seen.check(spec)?;
+        seen.encode(spec, scratch.get_mut(places.input.range()).ok_or(too_short)?);
+        graph::run(steps, memory, scratch).ok_or(too_short)?;
+        let q = scratch.get(places.q.range()).ok_or(too_short)?;
         let index = greedy::greedy(q, seen.available).ok_or(ActError::NotANumber)?;
         Ok(Action { index, q })
     }

@@ -3,9 +3,9 @@
 use super::input::{Mask, Seen};
 use super::{Action, Policy};
 use crate::error::{ActError, SelfTestError};
-use crate::model::RecordedStep;
+use crate::model::{Layers, RecordedStep};
 
-impl Policy<'_> {
+impl<L: Layers> Policy<'_, L> {
     /// Replays the steps the file carries and compares every Q-value bit for bit; returns how many steps there were.
     ///
     /// `memory` and `scratch` as for [`Policy::act`]; the memory is reset before and after.

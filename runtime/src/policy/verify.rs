@@ -6,12 +6,12 @@ use crate::error::VerifyError;
 use crate::model::archive::Archive;
 use crate::model::header::Text;
 use crate::model::split::{cut, split};
-use crate::model::{Model, spec};
+use crate::model::{Layers, Model, spec};
 
 /// Digits of a CRC.
 const DIGITS: usize = 8;
 
-impl<'m> Model<'m> {
+impl<'m, L: Layers> Model<'m, L> {
     /// Checks the numbers of the file, all of them, and makes the policy that acts.
     ///
     /// In this order: the CRC over every byte; every `F32` weight is finite; recorded steps name actions and agents that
@@ -20,7 +20,7 @@ impl<'m> Model<'m> {
     ///
     /// # Errors
     /// If the file has no CRC (`ddn.crc`) or no recorded steps, or at the first check that fails.
-    pub fn verify(self, memory: &mut [f32], scratch: &mut [f32]) -> Result<Policy<'m>, VerifyError> {
+    pub fn verify(self, memory: &mut [f32], scratch: &mut [f32]) -> Result<Policy<'m, L>, VerifyError> {
         let policy = Policy { model: self };
         policy.check(memory, scratch).map(|()| policy)
     }
@@ -32,23 +32,28 @@ impl<'m> Model<'m> {
     /// numbers give. A weight that is not finite makes the Q-values it enters infinite or not numbers, except in a term of
     /// `block` whose other factor is 0, which is left out; Q-values that are not numbers are never chosen, and
     /// [`ActError::NotANumber`](crate::ActError::NotANumber) says that none was left.
-    pub fn assume_verified(self) -> Policy<'m> {
+    pub fn assume_verified(self) -> Policy<'m, L> {
         Policy { model: self }
     }
 }
 
-impl Policy<'_> {
+impl<L: Layers> Policy<'_, L> {
     #[inline(never)]
     fn check(&self, memory: &mut [f32], scratch: &mut [f32]) -> Result<(), VerifyError> {
         let Model { file, spec, recording, .. } = &self.model;
         let mut archive = Archive::new(file);
         archive.read().map_err(VerifyError::Model)?;
-        check_crc(file, archive.metadata("ddn.crc"))?;
+        self.check_crc(archive.metadata("ddn.crc"))?;
         check_finite(&archive)?;
         if let Some(name) = recording.as_ref().and_then(|recording| recording.check(spec)) {
             return Err(VerifyError::Recording { name });
         }
         self.self_test(memory, scratch).map_err(VerifyError::SelfTest).map(|_| ())
+    }
+
+    /// The CRC of the file against `stored`, which is a part of it.
+    pub(crate) fn check_crc(&self, stored: Option<Text<'_>>) -> Result<(), VerifyError> {
+        check_crc(self.model.file, stored)
     }
 }
 

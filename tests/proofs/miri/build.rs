@@ -31,7 +31,11 @@ fn main() {
         ("integers", integers::file(&integers::network(3))),
     ] {
         let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-        fs::write(Path::new(&out).join(name).with_extension("safetensors"), bytes).expect("can be written");
+        let path = Path::new(&out).join(name).with_extension("safetensors");
+        fs::write(&path, bytes).expect("can be written");
+        if name == "network" {
+            ddn_runtime::build::policy(name, path).expect("is a policy");
+        }
     }
 }
 

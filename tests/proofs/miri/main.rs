@@ -4,7 +4,10 @@
 //! the DSP extension of Cortex-M it cannot execute. The network is tiny, because Miri is slow: what counts is that every
 //! loop over vectors ends with a whole one and with a part of one. `build.rs` makes it, at full speed.
 
+use ddn_runtime::model::Layers;
 use ddn_runtime::{AgentInput, Model, Policy, Recording, flash};
+
+include!(concat!(env!("OUT_DIR"), "/network.rs"));
 
 /// Steps of the network, with the answers it gave outside of Miri.
 static EPISODE: &[u8] = flash!(concat!(env!("OUT_DIR"), "/episode.safetensors"));
@@ -22,6 +25,8 @@ fn main() {
     let open = |file| Model::open(file).expect("is valid").assume_verified();
     team(&open(file), 11);
     team(&open(flash!(concat!(env!("OUT_DIR"), "/integers.safetensors"))), 1);
+    let (mut memory, mut scratch) = ([0.0; network::MEMORY], [0.0; network::SCRATCH]);
+    team(network::POLICY.verify(&mut memory, &mut scratch).expect("is whole"), 11);
     let avx2 = std::is_x86_feature_detected!("avx2");
     println!("no undefined behaviour, {} AVX2", if avx2 { "with" } else { "without" });
 }
@@ -50,7 +55,7 @@ fn work(file: &[u8]) -> bool {
 }
 
 /// Agents at once: each gets the bits that it would get alone.
-fn team(policy: &Policy<'_>, agents: usize) {
+fn team<L: Layers>(policy: &Policy<'_, L>, agents: usize) {
     let (dim, actions) = (policy.spec().obs_dim(), policy.spec().n_actions());
     let obs: Vec<f32> = (0..agents * dim).map(|index| (index * 37 % 64) as f32 / 32.0 - 1.0).collect();
     let available = vec![true; actions];

@@ -9,8 +9,11 @@ use core::hint::black_box;
 use ddn_firmware::board::{Board, Here};
 use ddn_runtime::executor::{Executor, Overrun, Schedule, Verdict};
 use ddn_runtime::guard::{Beyond, Calibration, Forget, Guarded, Rules};
+use ddn_runtime::model::Layers;
 use ddn_runtime::model::Text;
 use ddn_runtime::{AgentInput, Memory, Model, Policy, Recording, crc32, math, table};
+
+include!(concat!(env!("OUT_DIR"), "/reference.rs"));
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
@@ -26,6 +29,7 @@ extern "C" fn main() -> ! {
             ask(&policy),
             replay(&policy, &mut memory, &mut scratch),
             guard(&policy, &mut memory, &mut scratch),
+            built_in(&mut memory, &mut scratch),
             time(),
             reckon(),
         ]
@@ -36,7 +40,7 @@ extern "C" fn main() -> ! {
 }
 
 /// Everything that a policy says of itself.
-fn ask(policy: &Policy<'_>) -> Option<()> {
+fn ask<L: Layers>(policy: &Policy<'_, L>) -> Option<()> {
     let spec = policy.spec();
     for text in [spec.obs_layout(), spec.environment(), spec.config(), spec.contract()] {
         say(&text);
@@ -47,7 +51,7 @@ fn ask(policy: &Policy<'_>) -> Option<()> {
 }
 
 /// All that runs a policy.
-fn replay(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+fn replay<L: Layers>(policy: &Policy<'_, L>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
     policy.self_test(memory, scratch).inspect_err(say).ok()?;
     policy.reset(memory);
     let episodes = black_box(ddn_runtime::flash!(env!("DDN_EPISODES_FILE")));
@@ -64,7 +68,7 @@ fn replay(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Optio
 }
 
 /// A policy that always answers.
-fn guard(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+fn guard<L: Layers>(policy: &Policy<'_, L>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
     let ((obs, low, high), available) =
         black_box((([0.5; 512], [-1.0_f32; 512], [1.0_f32; 512]), [true; 64]));
     let (dim, actions) = (policy.spec().obs_dim(), policy.spec().n_actions());
@@ -82,6 +86,17 @@ fn guard(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Option
     agent.reset();
     black_box(agent.take_counters());
     Some(())
+}
+
+/// The same with a policy that was read when this program was built.
+fn built_in(memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+    let policy = reference::POLICY.verify(memory, scratch).inspect_err(say).ok()?;
+    black_box(reference::POLICY.assume_verified().memory_len());
+    let input = AgentInput { obs: &[], last_action: None, agent_id: black_box(0), available: &[] };
+    policy.act(memory, input, scratch).inspect_err(say).is_err().then_some(())?;
+    policy.self_test(memory, scratch).inspect_err(say).ok()?;
+    ask(policy)?;
+    guard(policy, memory, scratch)
 }
 
 /// When to take a step.

@@ -1,6 +1,6 @@
 //! A graph on many agents at once.
 
-use super::{Graph, Span, Step};
+use super::{Graph, Layers, Span, Step};
 use crate::kernel::MAX_INPUTS;
 use crate::kernel::batch::{LANES, Lanes};
 use crate::kernel::work::wide;
@@ -11,14 +11,14 @@ pub(crate) struct One<'a> {
     pub(crate) scratch: &'a mut [f32],
 }
 
-impl Graph<'_> {
+impl<L: Layers> Graph<L> {
     /// Whether many agents at once are faster than one after the other, on this processor.
     pub(crate) fn gains(&self) -> bool {
-        wide() && self.steps.iter().any(|step| step.layer.has_lanes())
+        wide() && self.layers.steps().iter().any(|step| step.layer.has_lanes())
     }
 
     /// Runs all layers on the inputs of the agents in the first `count` lanes, which are already in their place, as
-    /// [`Graph::run`] would run them on each.
+    /// [`run`](super::run) would run them on each.
     ///
     /// A layer that does not gain from many agents runs on one after the other, in `one`. `None` if a buffer is too short;
     /// the caller has ruled that out.
@@ -29,7 +29,7 @@ impl Graph<'_> {
         scratch: &mut [Lanes],
         one: &mut One<'_>,
     ) -> Option<()> {
-        for step in &self.steps {
+        for step in self.layers.steps() {
             let Step { layer, inputs, output, memory: span, .. } = step;
             let output = output.range();
             let [a, b, c, d] = inputs.map(Span::range);
