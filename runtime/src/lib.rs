@@ -19,7 +19,10 @@
 //! On x86-64, more is computed at once, to the same bits: many rows of a matrix, and many agents in
 //! [`Policy::act_batch`]. The feature `std` lets a program find out whether its processor has AVX2.
 //!
-//! No heap, no panic, no recursion, two small dependencies; `unsafe` only where instructions are chosen by hand.
+//! No heap, no panic, no recursion, two small dependencies; `unsafe` only where instructions are chosen by hand, and where
+//! the compiler reads a policy that is built in.
+//!
+//! A firmware that always carries the same policy need not open it: see [`BuiltIn`].
 //!
 //! # Example
 //!

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::panic;
 use std::path::Path;
 
-use ddn_runtime::build::{BuildError, plan, source};
+use ddn_runtime::build::{BuildError, Planned, plan, policy, source};
 use ddn_runtime::builtin::{Step, layer};
 use ddn_runtime::guard::{Forget, Guarded, Rules};
 use ddn_runtime::model::{KINDS, Layers};
-use ddn_runtime::{AgentInput, Aligned, BuiltIn, Model, Policy, SelfTestError, VerifyError};
+use ddn_runtime::{AgentInput, Aligned, BuiltIn, Policy, SelfTestError, VerifyError};
 use fixture::{Random, Tensors, encode, metadata, record};
 
 #[path = "../fixture/mod.rs"]
@@ -27,9 +27,13 @@ fn placed(file: &[u8]) -> &'static Aligned<[u8]> {
     Box::leak(place)
 }
 
+fn planned(file: &[u8]) -> Planned<'_> {
+    plan(Path::new("x.safetensors"), file).unwrap()
+}
+
 /// What the compiler would make of the Rust file.
 fn built(file: &[u8]) -> &'static BuiltIn {
-    let plan = plan(file).unwrap();
+    let plan = planned(file);
     built_from(placed(file), &plan.layers, &plan.numbers)
 }
 
@@ -98,7 +102,7 @@ fn files() -> [Vec<u8>; 4] {
 fn every_kind_of_layer_acts_as_if_it_had_been_read() {
     let mut kinds = BTreeSet::new();
     for file in files() {
-        kinds.extend(plan(&file).unwrap().layers.iter().map(|&(kind, _)| kind));
+        kinds.extend(planned(&file).layers.iter().map(|&(kind, _)| kind));
         // Its recorded answers are those of the policy that was read.
         let built = built(&file);
         verify(built).unwrap();
@@ -144,7 +148,7 @@ fn a_guard_takes_it() {
 #[test]
 fn no_wrong_byte_passes() {
     let file = fixture::agent_file(fixture::SMALL, 1, 3);
-    let plan = plan(&file).unwrap();
+    let plan = planned(&file);
     for at in (0..file.len()).step_by(7) {
         let mut damaged = file.clone();
         damaged[at] ^= 1 << (at % 8);
@@ -153,11 +157,25 @@ fn no_wrong_byte_passes() {
     }
 }
 
+/// Whether it does not verify; then lets it act all the same, alone and on many agents.
+fn run(policy: &'static BuiltIn) -> bool {
+    let refused = verify(policy).is_err();
+    let policy = policy.assume_verified();
+    let (obs, available) =
+        (vec![0.5; policy.spec().obs_dim().min(99)], vec![true; policy.spec().n_actions().min(99)]);
+    let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &available };
+    let (mut memory, mut scratch) =
+        (vec![0.0; 12 * policy.memory_len()], vec![0.0; policy.batch_scratch_len()]);
+    let _ = policy.act(&mut memory, input, &mut scratch);
+    let _ = policy.act_batch(&mut memory, [input; 12].into_iter(), &mut scratch, |_, _| {});
+    refused
+}
+
 /// What the compiler evaluates refuses a plan that does not fit, and whatever it lets through can be run.
 #[test]
 fn a_wrong_plan_is_refused_or_harmless() {
     let file = floats();
-    let plan = plan(&file).unwrap();
+    let plan = planned(&file);
     let place = placed(&file);
     let quiet = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
@@ -168,12 +186,12 @@ fn a_wrong_plan_is_refused_or_harmless() {
     for len in 0..plan.numbers.len() {
         short += usize::from(attempt(&plan.layers, &plan.numbers[..len]).is_err());
     }
-    for wrong in [u32::MAX, 1 << 20, 3] {
+    for wrong in [0, u32::MAX, 1 << 20, 3] {
         for at in 0..plan.numbers.len() {
             let mut numbers = plan.numbers.clone();
             numbers[at] = wrong;
             match attempt(&plan.layers, &numbers) {
-                Ok(policy) => passed += usize::from(verify(policy).is_err()),
+                Ok(policy) => passed += usize::from(run(policy)),
                 Err(_) => refused += 1,
             }
         }
@@ -182,7 +200,7 @@ fn a_wrong_plan_is_refused_or_harmless() {
                 let mut layers = plan.layers.clone();
                 layers[layer].1[at] = wrong;
                 match attempt(&layers, &plan.numbers) {
-                    Ok(policy) => passed += usize::from(verify(policy).is_err()),
+                    Ok(policy) => passed += usize::from(run(policy)),
                     Err(_) => refused += 1,
                 }
             }
@@ -197,21 +215,49 @@ fn a_wrong_plan_is_refused_or_harmless() {
 
 #[test]
 fn what_cannot_be_built_in_is_an_error_that_names_it() {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/firmware/assets");
-    let said = |name: &str, path: &Path| source(name, path).map_err(|error| error.to_string()).unwrap_err();
-    assert!(
-        source("reference", &assets.join("reference.safetensors")).unwrap().contains("pub mod reference {")
-    );
-    for name in ["", "7", "a-b", "a b", "ä"] {
-        let error = source(name, &assets.join("reference.safetensors")).unwrap_err();
-        assert!(matches!(error, BuildError::Name(_)), "{name}");
+    let file = fixture::reference_file(2);
+    let path = Path::new("folder/net.safetensors");
+    let refused = |name: &str, file: &[u8]| source(name, path, file).unwrap_err();
+    for name in ["", "7", "a-b", "a b", "ä", "A", "_", "loop", "self", "gen"] {
+        let error = refused(name, &file);
+        assert!(matches!(error, BuildError::Name(_)) && error.to_string().contains(name), "{name}");
     }
-    assert!(said("policy", Path::new("nowhere.safetensors")).starts_with("nowhere.safetensors: "));
-    let episodes = assets.join("episodes.safetensors");
-    assert!(said("policy", &episodes).starts_with(&episodes.display().to_string()));
+    for (cut, what) in [(0, "header"), (7, "header"), (20, "header")] {
+        let error = refused("net", &file[..cut]);
+        assert!(matches!(error, BuildError::Model(..)), "{error}");
+        assert!(
+            error.to_string().starts_with("folder/net.safetensors: ") && error.to_string().contains(what),
+            "{error}"
+        );
+    }
+    let mut damaged = file.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(matches!(refused("net", &damaged), BuildError::Verify(_, VerifyError::Crc { .. })));
     // Without recorded answers there is nothing that a device could verify.
     let (about, tensors) = fixture::reference(1);
-    let bare = encode(&about, &tensors);
-    assert!(Model::open(&bare).is_ok());
-    assert_eq!(plan(&bare).unwrap_err(), VerifyError::SelfTest(SelfTestError::NoRecord));
+    let error = refused("net", &encode(&about, &tensors));
+    assert!(matches!(error, BuildError::Verify(_, VerifyError::SelfTest(SelfTestError::NoRecord))));
+    assert!(matches!(policy("net", "x").unwrap_err(), BuildError::OutDir | BuildError::File(..)));
+}
+
+/// What a firmware takes its sizes and its contract from.
+#[test]
+fn constants_are_those_of_the_file() {
+    let file = floats();
+    let text = source("net", Path::new("a \"net\".safetensors"), &file).unwrap();
+    let read = fixture::policy(&file);
+    let spec = read.spec();
+    let contract: String = spec.contract().chars().collect();
+    assert!(contract.len() > 9);
+    for (name, size) in [
+        ("MEMORY", read.memory_len()),
+        ("SCRATCH", read.scratch_len()),
+        ("OBS", spec.obs_dim()),
+        ("ACTIONS", spec.n_actions()),
+        ("AGENTS", spec.n_agents()),
+    ] {
+        assert!(text.contains(&format!("pub const {name}: usize = {size};\n")), "{name}");
+    }
+    assert!(text.contains(&format!("pub const CONTRACT: &str = {contract:?};\n")));
+    assert!(text.contains("pub mod net {\n") && text.contains("include_bytes!(\"net.safetensors\")"));
 }

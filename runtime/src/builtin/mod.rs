@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `build::policy` (feature `build`) runs on the workstation: it opens and verifies the file as a device would, and
-//! writes down what it found. The compiler makes a [`BuiltIn`] of that, whose bounds it checks; anything wrong with the
-//! file or with the plan is an error of the build. The device keeps neither the reader in flash nor what it reads in RAM.
+//! writes down what it found beside a copy of the file. The compiler makes a [`BuiltIn`] of that, whose bounds it checks;
+//! anything wrong with the file or with the plan is an error of the build. The device keeps neither the reader in flash nor what it reads in RAM.
 //!
 //! A layer's kernel has one function for each way: `plan` writes its numbers, `built` takes them in the same order.
 
@@ -32,6 +32,9 @@ use crate::model::spec::AgentSpec;
 use crate::model::{Built, Model};
 use crate::policy::Policy;
 
+/// Of plans: a larger one where the same numbers would mean something else.
+const VERSION: u32 = 1;
+
 /// The policy of a [`BuiltIn`].
 pub type BuiltInPolicy = Policy<'static, Built>;
 
@@ -53,6 +56,7 @@ impl BuiltIn {
         numbers: &[u32],
     ) -> Self {
         let mut plan = Plan::new(file, numbers);
+        assert!(plan.word() == VERSION, "the plan of a policy was made by another version of ddn-runtime");
         let file = plan.whole();
         let crc = Text::built(&mut plan);
         let spec = AgentSpec::built(&mut plan);
@@ -63,7 +67,8 @@ impl BuiltIn {
         Self { policy: Policy::of(Model { file, spec, graph, recording, range }), crc }
     }
 
-    /// The policy, if flash holds what the firmware was built with and the policy gives the recorded answers here.
+    /// The policy, if flash holds the file that the firmware was built with and the policy gives the recorded answers here.
+    /// Where its layers lie is a part of the program: only a check of the whole image covers that, as it covers the code.
     ///
     /// In this order: the CRC over every byte of the file; the recorded answers bit for bit, see [`Policy::self_test`].
     /// That weights are finite and recorded steps name what exists was found when it was built. `memory` and `scratch` as
@@ -87,23 +92,7 @@ impl BuiltIn {
     }
 }
 
-/// Layers from their plans: what each is called, and its numbers; for the file that `build::policy` writes.
-#[doc(hidden)]
-pub const fn layers<const N: usize>(
-    file: &'static Aligned<[u8]>,
-    plans: &[(&str, &[u32]); N],
-) -> [Step<'static>; N] {
-    let mut layers = [const { Step::NONE }; N];
-    let mut index = 0;
-    while index < N {
-        let (kind, numbers) = plans[index];
-        layers[index] = layer(file, kind, numbers);
-        index += 1;
-    }
-    layers
-}
-
-/// One of them.
+/// A layer from its plan: what it is called, and its numbers; for the file that `build::policy` writes.
 #[doc(hidden)]
 pub const fn layer(file: &'static Aligned<[u8]>, kind: &str, numbers: &[u32]) -> Step<'static> {
     let mut plan = Plan::new(file, numbers);

@@ -22,7 +22,7 @@ impl<'p> Plan<'p> {
     /// The file itself: its length.
     pub(crate) const fn whole(&mut self) -> &'static [u8] {
         let Some((file, _)) = self.file.0.split_at_checked(self.count()) else {
-            panic!("a policy file has become shorter since its plan was made");
+            panic!("a plan was made for a longer policy file");
         };
         file
     }
@@ -78,5 +78,44 @@ impl<'p> Plan<'p> {
     /// Nothing may be left.
     pub(crate) const fn end(&self) {
         assert!(self.numbers.is_empty(), "a plan is too long: build it with the same version of ddn-runtime");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::Plan;
+    use crate::flash::Aligned;
+
+    static FILE: &Aligned<[u8]> = &Aligned([1, 0, 2, 0, 0, 0, 128, 63, 4, 0, 5]);
+
+    fn taken<T: bytemuck::AnyBitPattern + PartialEq>(numbers: [u32; 2], want: &[T]) -> bool {
+        Plan::new(FILE, &numbers).slice::<T>() == want
+    }
+
+    fn refused<T: bytemuck::AnyBitPattern>(numbers: [u32; 2]) -> bool {
+        panic::catch_unwind(|| Plan::new(FILE, &numbers).slice::<T>().len()).is_err()
+    }
+
+    /// To the last byte and not beyond, and where numbers of their size may lie.
+    #[test]
+    fn numbers_lie_inside_the_file() {
+        assert!(taken([0, 11], &FILE.0));
+        assert!(taken::<u8>([11, 0], &[]));
+        assert!(taken([8, 1], &[4_i16]) && taken([0, 5], &[1_i16, 2, 0, 16256, 4]));
+        assert!(taken([4, 1], &[1.0_f32]) && taken([0, 2], &[131_073_i32, 1_065_353_216]));
+        assert!(taken([10, 1], &[5_i8]));
+        assert!(refused::<u8>([0, 12]) && refused::<u8>([11, 1]) && refused::<u8>([12, 0]));
+        assert!(refused::<i16>([10, 1]) && refused::<i16>([0, 6]) && refused::<i16>([1, 1]));
+        assert!(refused::<f32>([8, 1]) && refused::<f32>([2, 1]) && refused::<i32>([0, 3]));
+        assert!(refused::<i32>([6, 1]) && refused::<f32>([0, u32::MAX]) && refused::<i16>([u32::MAX, 1]));
+    }
+
+    #[test]
+    fn a_plan_has_no_number_too_few_or_too_many() {
+        assert!(panic::catch_unwind(|| Plan::new(FILE, &[]).word()).is_err());
+        assert!(panic::catch_unwind(|| Plan::new(FILE, &[1]).end()).is_err());
+        Plan::new(FILE, &[]).end();
     }
 }

@@ -56,8 +56,8 @@ impl Work for GruStep<'_, '_> {
         let Self { gru, x, h, output } = self;
         let units = Units { level, gru, x, h };
         let rest = units.all::<64>(0, output);
-        let rest = units.all::<32>(h.len() - rest.len(), rest);
-        units.all::<ROWS>(h.len() - rest.len(), rest);
+        let rest = units.all::<32>(h.len().saturating_sub(rest.len()), rest);
+        units.all::<ROWS>(h.len().saturating_sub(rest.len()), rest);
     }
 }
 

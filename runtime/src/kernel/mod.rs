@@ -254,9 +254,6 @@ macro_rules! layers {
         impl<'m> Layer<'m> {
             const KINDS: &'static [&'static str] = &[$($(#[$cfg])? <$type>::NAME),+];
 
-            /// Any layer, to be replaced.
-            pub(crate) const NONE: Self = Self::Relu(relu::Relu::NONE);
-
             /// Loads the kernel called `kind`.
             pub(crate) fn load(kind: &[u8], parts: &Parts<'_, 'm>) -> Result<Self, LayerFault> {
                 $(
@@ -293,7 +290,7 @@ macro_rules! layers {
                 }
             }
 
-            pub(crate) fn in_place(&self) -> bool {
+            pub(crate) const fn in_place(&self) -> bool {
                 match self {
                     $($(#[$cfg])? Self::$kernel(_) => <$type>::IN_PLACE,)+
                 }

@@ -12,10 +12,7 @@ use crate::error::LayerFault;
 #[derive(Clone, Debug)]
 pub(crate) struct Relu<'m>(Slot, PhantomData<&'m ()>);
 
-impl<'m> Relu<'m> {
-    /// Of nothing.
-    pub(crate) const NONE: Self = Self(Slot::F32(0), PhantomData);
-
+impl Relu<'_> {
     /// From the numbers that `plan` writes.
     pub(crate) const fn built(plan: &mut Plan<'_>) -> Self {
         Self(Slot::built(plan), PhantomData)

@@ -1,7 +1,7 @@
 //! The products of [`super::dot_i8`]: one portable version, which defines them, and one for cores with the DSP extension.
 //! Cores with vectors have [`mve`] beside the portable one.
 //!
-//! The only `unsafe` of this crate on a microcontroller is here: loops over memory whose bounds are checked before them.
+//! The only `unsafe` that this crate runs on a microcontroller is here: loops over memory whose bounds are checked before them.
 
 #[cfg(ddn_mve)]
 pub(super) mod mve;

@@ -69,12 +69,6 @@ pub struct Step<'m> {
 }
 
 impl Step<'static> {
-    /// Any step, to be replaced.
-    pub(crate) const NONE: Self = {
-        let none = Span { start: 0, len: 0 };
-        Self { layer: Layer::NONE, inputs: [none; MAX_INPUTS], output: none, memory: none, work: none }
-    };
-
     /// From the numbers that [`Graph::plans`] gives.
     pub(crate) const fn built(kind: &str, plan: &mut Plan<'_>) -> Self {
         let mut inputs = [Span { start: 0, len: 0 }; MAX_INPUTS];
@@ -84,12 +78,24 @@ impl Step<'static> {
             index += 1;
         }
         let (output, memory, work) = (Span::built(plan), Span::built(plan), Span::built(plan));
-        Self { layer: Layer::built(kind, plan), inputs, output, memory, work }
+        let layer = Layer::built(kind, plan);
+        assert!(
+            !layer.in_place() || inputs[0].len == output.len,
+            "a plan has a layer in place of another width"
+        );
+        Self { layer, inputs, output, memory, work }
     }
 }
 
+/// Keeps [`Layers`] to this crate.
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Read<'_> {}
+    impl Sealed for super::Built {}
+}
+
 /// Where the layers of a policy are: [`Read`] or [`Built`].
-pub trait Layers {
+pub trait Layers: sealed::Sealed {
     /// The layers in the order they run.
     #[doc(hidden)]
     fn steps(&self) -> &[Step<'_>];

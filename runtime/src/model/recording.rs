@@ -78,10 +78,16 @@ impl<'m> Recording<'m> {
     /// From the numbers that [`Recording::plan`] writes.
     pub(crate) const fn built(plan: &mut Plan<'_>) -> Recording<'static> {
         let (steps, obs_dim, n_actions) = (plan.count(), plan.count(), plan.count());
+        let cols = [1, 1, 1, obs_dim, n_actions, n_actions];
         let mut values: [&[f32]; 6] = [&[]; 6];
         let mut index = 0;
         while index < values.len() {
             values[index] = plan.slice();
+            let whole = steps.checked_mul(cols[index]);
+            assert!(
+                steps > 0 && matches!(whole, Some(len) if len == values[index].len()),
+                "a plan has no recorded steps"
+            );
             index += 1;
         }
         Recording { steps, obs_dim, n_actions, values }

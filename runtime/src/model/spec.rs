@@ -128,8 +128,9 @@ impl<'m> AgentSpec<'m> {
         let mut inputs = [(Part::Obs, 0); PARTS.len()];
         let mut index = 0;
         while index < n_inputs {
-            let (_, part) = PARTS[plan.count()];
-            inputs[index] = (part, plan.count());
+            let part = plan.count();
+            assert!(index < inputs.len() && part < PARTS.len(), "a plan has an input that does not exist");
+            inputs[index] = (PARTS[part].1, plan.count());
             index += 1;
         }
         AgentSpec {

@@ -28,15 +28,25 @@ fn main() {
         ("episode", encode(&Metadata::new(), &record(&file, &[0], 1, 11))),
         ("header", flipped(graph)),
         ("weights", flipped(file.len() - 1000)),
-        ("integers", integers::file(&integers::network(3))),
+        ("integers", integer_network()),
     ] {
         let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
         let path = Path::new(&out).join(name).with_extension("safetensors");
         fs::write(&path, bytes).expect("can be written");
-        if name == "network" {
+        if name == "network" || name == "integers" {
             ddn_runtime::build::policy(name, path).expect("is a policy");
         }
     }
+}
+
+/// A layer of every kind that computes with integers, with one recorded step.
+fn integer_network() -> Vec<u8> {
+    let mut tensors = integers::network(3);
+    let recorded = record(&integers::file(&tensors), &[0], 1, 4);
+    let recorded =
+        recorded.into_iter().map(|(name, (shape, values))| (name, (shape, integers::Numbers::F32(values))));
+    tensors.extend(recorded);
+    integers::file(&tensors)
 }
 
 /// Linear layers, a block and a recurrent layer, with one recorded step.

@@ -8,6 +8,7 @@ use ddn_runtime::model::Layers;
 use ddn_runtime::{AgentInput, Model, Policy, Recording, flash};
 
 include!(concat!(env!("OUT_DIR"), "/network.rs"));
+include!(concat!(env!("OUT_DIR"), "/integers.rs"));
 
 /// Steps of the network, with the answers it gave outside of Miri.
 static EPISODE: &[u8] = flash!(concat!(env!("OUT_DIR"), "/episode.safetensors"));
@@ -27,6 +28,8 @@ fn main() {
     team(&open(flash!(concat!(env!("OUT_DIR"), "/integers.safetensors"))), 1);
     let (mut memory, mut scratch) = ([0.0; network::MEMORY], [0.0; network::SCRATCH]);
     team(network::POLICY.verify(&mut memory, &mut scratch).expect("is whole"), 11);
+    let (mut memory, mut scratch) = ([0.0; integers::MEMORY], [0.0; integers::SCRATCH]);
+    team(integers::POLICY.verify(&mut memory, &mut scratch).expect("is whole"), 1);
     let avx2 = std::is_x86_feature_detected!("avx2");
     println!("no undefined behaviour, {} AVX2", if avx2 { "with" } else { "without" });
 }
