@@ -7,6 +7,7 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
 use critical_section::{Mutex, with};
 use ddn_firmware::console::Line;
+use ddn_runtime::Policy;
 use embassy_time::{Duration, Instant, TICK_HZ, Ticker};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
@@ -62,9 +63,9 @@ pub fn start() {
 
 /// Ten observations a second.
 #[embassy_executor::task]
-pub async fn sensors(file: &'static [u8]) {
+pub async fn sensors(policy: &'static Policy<'static>) {
     let mut ticker = Ticker::every(Duration::from_hz(10));
-    for (obs, available) in ddn_firmware::recorded::episode(file) {
+    for (obs, available) in ddn_firmware::recorded::episode(policy.spec()) {
         SEEN.signal(Seen { obs, available, at: Instant::now() });
         ticker.next().await;
     }

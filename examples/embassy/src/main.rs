@@ -80,7 +80,7 @@ async fn main(spawner: Spawner) {
     let file = ddn_runtime::flash!("../../firmware/assets/policy.safetensors");
     let Some(policy) = policy(file) else { ddn_firmware::exit(Err("the policy is damaged")) };
     board::start();
-    let (Ok(agent), Ok(sensors), Ok(motors)) = (agent(policy, 0), board::sensors(file), board::motors())
+    let (Ok(agent), Ok(sensors), Ok(motors)) = (agent(policy, 0), board::sensors(policy), board::motors())
     else {
         ddn_firmware::exit(Err("a task is started twice"))
     };

@@ -1,16 +1,14 @@
 //! What an agent saw in the first recorded episode: a stand-in for sensors.
 
-use ddn_runtime::{Model, Recording};
+use ddn_runtime::{AgentSpec, Recording};
 
-/// The observations and the masks of the first episode of the usual file, for the policy in `file`. None if the sizes are
+/// The observations and the masks of the first episode of the usual file, for a policy of `spec`. None if the sizes are
 /// others.
 pub fn episode<const OBS: usize, const ACTIONS: usize>(
-    file: &[u8],
-) -> impl Iterator<Item = ([f32; OBS], [bool; ACTIONS])> {
-    let steps = Model::open(file).ok().and_then(|model| {
-        let episodes = ddn_runtime::flash!(env!("DDN_EPISODES_FILE"));
-        Recording::from_bytes(episodes, model.spec()).ok().map(|episodes| episodes.steps())
-    });
+    spec: &AgentSpec<'_>,
+) -> impl Iterator<Item = ([f32; OBS], [bool; ACTIONS])> + use<OBS, ACTIONS> {
+    let episodes = Recording::from_bytes(ddn_runtime::flash!(env!("DDN_EPISODES_FILE")), spec);
+    let steps = episodes.ok().map(|episodes| episodes.steps());
     // Each episode begins without a last action.
     let steps = steps.into_iter().flatten().enumerate();
     steps.take_while(|(index, step)| *index == 0 || step.last_action.is_some()).filter_map(|(_, step)| {

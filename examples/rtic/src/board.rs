@@ -4,6 +4,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ddn_firmware::console::Line;
 
+use crate::policy::{ACTIONS, OBS};
+
 /// Of the processor, in Hz.
 pub const FREQUENCY: u32 = 25_000_000;
 /// Steps of the recorded episode.
@@ -12,8 +14,8 @@ const STEPS: usize = 15;
 /// What the sensors saw, and when, in milliseconds.
 #[derive(Clone, Copy)]
 pub struct Seen {
-    pub obs: [f32; 75],
-    pub available: [bool; 6],
+    pub obs: [f32; OBS],
+    pub available: [bool; ACTIONS],
     pub at: u32,
 }
 

@@ -1,4 +1,4 @@
-//! A policy as an RTIC task: a control loop of 50 Hz around a network that was trained at 10 Hz.
+//! A policy as an RTIC task: a control loop of 50 Hz around a network that was trained at 10 Hz, and is built in.
 //!
 //! The part between the marks is in `docs/runtime.md`. What stands for a board is in `board.rs` and at the end of this file.
 #![no_std]
@@ -6,16 +6,20 @@
 
 mod board;
 
+include!(concat!(env!("OUT_DIR"), "/policy.rs"));
+
 #[rtic::app(device = lm3s6965, dispatchers = [UART0])]
 mod app {
     use ddn_runtime::executor::{Executor, Overrun, Schedule, Verdict};
     use ddn_runtime::guard::{Forget, Guarded, Rules};
-    use ddn_runtime::{AgentInput, Memory, Model, Policy};
+    use ddn_runtime::model::Built;
+    use ddn_runtime::{AgentInput, Memory};
     use rtic_monotonics::systick::prelude::*;
     use rtic_sync::make_signal;
     use rtic_sync::signal::{SignalReader, SignalWriter};
 
     use crate::board::{self, FREQUENCY, Seen};
+    use crate::policy::{MEMORY, POLICY, SCRATCH};
 
     // Ticks of a millisecond.
     systick_monotonic!(Mono, 1000);
@@ -29,37 +33,32 @@ mod app {
     const RULES: Rules<'static> =
         Rules { fallback: 4, forget: Forget::After(3), max_age: 150, calibration: None };
 
-    /// The policy in flash, if every byte of it is right and it gives the recorded answers here.
-    fn open(file: &'static [u8]) -> Option<Policy<'static>> {
-        let (mut memory, mut scratch) = (Memory::<64>::new(), [0.0; 512]);
-        Model::open(file).ok()?.verify(&mut memory, &mut scratch).ok()
-    }
-
     #[shared]
     struct Shared {}
 
     // begin: docs/runtime.md
     #[local]
     struct Local {
-        agent: Guarded<'static, Memory<64>>,
+        agent: Guarded<'static, Memory<MEMORY>, Built>,
         executor: Executor,
         seen: SignalReader<'static, Seen>, // only the newest counts
     }
 
-    #[init(local = [policy: Option<Policy<'static>> = None])]
+    #[init]
     fn init(cx: init::Context) -> (Shared, Local) {
-        let file = ddn_runtime::flash!("../../firmware/assets/policy.safetensors");
-        let Some(policy) = open(file) else { board::halt("the policy is damaged") };
-        let policy = cx.local.policy.insert(policy);
-        let Ok(agent) = Guarded::new(policy, Memory::new(), RULES) else { board::halt("rules") };
+        let (mut memory, mut scratch) = (Memory::new(), [0.0; SCRATCH]);
+        let Ok(policy) = POLICY.verify(&mut memory, &mut scratch) else {
+            board::halt("the policy is damaged")
+        };
+        let Ok(agent) = Guarded::new(policy, memory, RULES) else { board::halt("rules") };
         let Ok(executor) = Executor::new(SCHEDULE) else { board::halt("schedule") };
         let (writer, seen) = make_signal!(Seen);
         Mono::start(cx.core.SYST, FREQUENCY);
-        let started = control::spawn().is_ok() && sensors::spawn(file, writer).is_ok();
+        let started = control::spawn().is_ok() && sensors::spawn(writer).is_ok();
         if started { (Shared {}, Local { agent, executor, seen }) } else { board::halt("tasks") }
     }
 
-    #[task(local = [agent, executor, seen, scratch: [f32; 512] = [0.0; 512]])]
+    #[task(local = [agent, executor, seen, scratch: [f32; SCRATCH] = [0.0; SCRATCH]])]
     async fn control(cx: control::Context) {
         let control::LocalResources { agent, executor, seen: sensors, scratch, .. } = cx.local;
         let mut seen = sensors.wait().await;
@@ -89,9 +88,9 @@ mod app {
 
     /// Ten observations a second.
     #[task]
-    async fn sensors(_: sensors::Context, file: &'static [u8], mut writer: SignalWriter<'static, Seen>) {
+    async fn sensors(_: sensors::Context, mut writer: SignalWriter<'static, Seen>) {
         let mut next = Mono::now();
-        for (obs, available) in ddn_firmware::recorded::episode(file) {
+        for (obs, available) in ddn_firmware::recorded::episode(POLICY.assume_verified().spec()) {
             writer.write(Seen { obs, available, at: Mono::now().as_ticks() });
             next += 100.millis();
             Mono::delay_until(next).await;

@@ -1,14 +1,15 @@
 //! Policies that are part of the firmware: read when it is built, not when it starts.
 //!
 //! ```text
-//! build.rs   policy file ── open, verify ──> plan.rs     where everything lies, as numbers
-//! firmware   plan.rs, policy file ── compiler ──> BuiltIn     a static in flash
+//! build.rs   policy file ── open, verify ──> NAME.rs     where everything lies, as numbers
+//! firmware   NAME.rs, policy file ── compiler ──> BuiltIn     a static in flash
 //! device     BuiltIn ── verify ──> Policy ── act ──> action
 //! ```
 //!
 //! `build::policy` (feature `build`) runs on the workstation: it opens and verifies the file as a device would, and
 //! writes down what it found beside a copy of the file. The compiler makes a [`BuiltIn`] of that, whose bounds it checks;
-//! anything wrong with the file or with the plan is an error of the build. The device keeps neither the reader in flash nor what it reads in RAM.
+//! anything wrong with the file or with the plan is an error of the build. The device has neither the reader in flash nor
+//! the opened policy in RAM.
 //!
 //! A layer's kernel has one function for each way: `plan` writes its numbers, `built` takes them in the same order.
 
