@@ -99,6 +99,7 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     let mut engines = engines.map(|name| verify::load(name, &frozen)).collect::<Result<Vec<_>, _>>()?;
     let checked = if job.engines.is_empty() { 0 } else { job.episodes };
     let recorded = checked.max(job.record.div_ceil(frozen.spec.n_agents)).max(CALIBRATION);
+    tracing::info!("playing {recorded} episodes of the trained team");
     let recordings = trained.record(recorded)?;
     let first = recordings.first().ok_or_else(|| ExportError::Recording {
         episode: 0,
@@ -125,11 +126,16 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     if let Some(quantize) = &job.quantize {
         let (mut rounded, files) = round(job, &frozen, (trained, &recordings))?;
         outputs.extend(files);
+        let Quantize { steps, episodes } = quantize;
+        tracing::info!("comparing both policies: {steps} agent steps, then {episodes} episodes of each");
         let sizes = (SEED, quantize.episodes, quantize.steps);
         agreement = Some(agree(trained.env()?.as_mut(), [&mut runtime, &mut rounded], sizes)?);
     }
 
     let recordings = &recordings[..checked.min(recordings.len())];
+    if !engines.is_empty() {
+        tracing::info!("replaying {checked} episodes in {}", job.engines.join(", "));
+    }
     let reports = engines
         .iter_mut()
         .map(|engine| compare(engine.as_mut(), &frozen.spec, recordings))
@@ -155,6 +161,7 @@ fn round(
     (trained, recordings): (&dyn Trained, &[Recording]),
 ) -> Result<(Runtime, Vec<Output>), ExportError> {
     let wanted = rounding_episodes(calibration(recordings), frozen.spec.n_agents);
+    tracing::info!("rounding to integers, by what happens in {wanted} episodes");
     let mut quantized = if wanted > recordings.len() {
         Quantized::int8(frozen, &trained.record(wanted)?)?
     } else {

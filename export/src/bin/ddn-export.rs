@@ -23,6 +23,8 @@ use ddn_trainer::train::build_envs;
 
 /// Freezes the local policy network of a trained team and writes it for other programs.
 ///
+/// What takes time is said on standard error; `DDN_LOG=warn` silences that.
+///
 /// Exit codes: 0 done, 1 an engine disagrees (nothing is written), 2 usage, 3 an environment failed,
 /// 5 input or output, 6 corrupt input.
 #[derive(Parser)]
@@ -138,6 +140,10 @@ struct Export {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DDN_LOG")
+        .unwrap_or_else(|_| "warn,ddn_export=info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.without_time().with_level(false).with_target(false).init();
     let done = match cli.command {
         Some(Command::Inspect { file }) => print_file(&file),
         Some(Command::Eval(args)) => eval(&args),

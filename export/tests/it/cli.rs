@@ -82,6 +82,7 @@ fn an_exported_file_earns_what_the_trained_network_does() {
             .map(|name| dir.path().join(name).to_str().expect("a name").to_owned());
     let done = ddn_export(&[&run, "--quantize", "int8", "--agreement-steps", "100", "--min-agreement", "0"]);
     assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+    assert!(stderr(&done).contains("rounding to integers") && !stderr(&done).contains("WARN"));
 
     let checkpoint = Checkpoint::open(dir.path()).expect("opens");
     let scheme = checkpoint.scheme_built().expect("builds");
