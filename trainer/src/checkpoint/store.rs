@@ -12,291 +12,29 @@
 //! A checkpoint is written beside its place, synced file by file, renamed into place, synced again
 //! and read back; only then are older ones removed. No clock enters its bytes.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+mod disk;
+mod manifest;
+mod name;
+mod read;
+
+pub use manifest::{FORMAT, MANIFEST};
+pub use name::name;
+pub use read::{Files, best, for_each, newest, open};
+
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use disk::{Disk, failed};
+use manifest::{Entry, Manifest, sha256};
+use name::{REPLACED, TEMPORARY, check_name, is_temporary, list, names, update_of};
+use read::{BEST, verify};
 
 use crate::error::CheckpointError;
 
-/// Version of the layout described above.
-pub const FORMAT: u32 = 2;
-
-/// Name of the manifest inside a checkpoint.
-pub const MANIFEST: &str = "MANIFEST.json";
-
-/// The files of one checkpoint, by name.
-pub type Files = Vec<(String, Vec<u8>)>;
-
-const BEST: &str = "best";
 const LOCK: &str = "run.lock";
-const PREFIX: &str = "ckpt_";
-const TEMPORARY: &str = ".tmp-";
-const REPLACED: &str = ".old-";
 
 type Result<T> = std::result::Result<T, CheckpointError>;
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    format: u32,
-    update: u64,
-    files: BTreeMap<String, Entry>,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    bytes: u64,
-    sha256: String,
-}
-
-impl Manifest {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers always serialise");
-        bytes.push(b'\n');
-        bytes
-    }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let reason = if name == MANIFEST {
-        "the manifest has that name"
-    } else if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-        "use ASCII letters, digits, '.', '_' and '-', and begin with no '.'"
-    } else {
-        return Ok(());
-    };
-    Err(CheckpointError::Name { name: name.to_owned(), reason })
-}
-
-/// The directory name of the checkpoint at `update`.
-#[must_use]
-pub fn name(update: u64) -> String {
-    format!("{PREFIX}{update:010}")
-}
-
-/// The update that a directory name stands for; `None` for anything that [`name`] does not write.
-fn update_of(file_name: &str) -> Option<u64> {
-    let update = file_name.strip_prefix(PREFIX)?.parse().ok()?;
-    (name(update) == file_name).then_some(update)
-}
-
-/// Whether a [`Store`] gives its temporary files such a name: `.tmp-`, process, purpose.
-fn is_temporary(file_name: &str) -> bool {
-    let rest = file_name.strip_prefix(TEMPORARY).and_then(|rest| rest.split_once('-'));
-    rest.is_some_and(|(process, purpose)| process.parse::<u32>().is_ok() && !purpose.is_empty())
-}
-
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
-    let path = path.to_owned();
-    move |source| CheckpointError::Io { doing, path, source }
-}
-
-/// File names in `dir`, sorted.
-fn names(dir: &Path) -> Result<BTreeSet<String>> {
-    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let entries = entries.map_err(failed("list", dir))?;
-    Ok(entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
-}
-
-/// Checkpoints in `dir`, oldest first, unchecked.
-fn list(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let mut found: Vec<_> =
-        names(dir)?.iter().filter_map(|name| Some((update_of(name)?, dir.join(name)))).collect();
-    found.sort();
-    Ok(found)
-}
-
-/// Reads the checkpoint at `path`, in the order of its file names.
-///
-/// # Errors
-/// If a file is missing, or any byte differs from what was saved.
-pub fn open(path: &Path) -> Result<Files> {
-    let mut files = Vec::new();
-    for_each(path, |name, bytes| {
-        files.push((name.to_owned(), bytes));
-        Ok(())
-    })?;
-    Ok(files)
-}
-
-/// Hands `each` the files of the checkpoint at `path`, one at a time, in the order of their names.
-///
-/// # Errors
-/// As [`open`], or the first error of `each`.
-pub fn for_each(path: &Path, mut each: impl FnMut(&str, Vec<u8>) -> Result<()>) -> Result<()> {
-    let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
-    let read = |name: &str, limit: Option<u64>| -> Result<Vec<u8>> {
-        let file_path = path.join(name);
-        let missing = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => damaged(format!("{name} is missing")),
-            _ => failed("read", &file_path)(error),
-        };
-        let mut bytes = Vec::new();
-        // One byte past the limit is enough to know that the file is too long.
-        let limit = limit.map_or(u64::MAX, |bytes| bytes.saturating_add(1));
-        let file = File::open(&file_path).map_err(missing)?;
-        file.take(limit).read_to_end(&mut bytes).map_err(failed("read", &file_path))?;
-        Ok(bytes)
-    };
-
-    let bytes = read(MANIFEST, None)?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-    if let Some(found) = value.get("format").and_then(serde_json::Value::as_u64)
-        && found > u64::from(FORMAT)
-    {
-        let found = u32::try_from(found).unwrap_or(u32::MAX);
-        return Err(CheckpointError::Format { path: path.to_owned(), found, known: FORMAT });
-    }
-    let manifest: Manifest =
-        serde_json::from_value(value).map_err(|error| damaged(format!("{MANIFEST}: {error}")))?;
-    if manifest.to_bytes() != bytes || manifest.format != FORMAT {
-        return Err(damaged(format!("{MANIFEST} was edited")));
-    }
-    let place = path.file_name().and_then(|name| name.to_str()).and_then(update_of);
-    if place.is_some_and(|update| update != manifest.update) {
-        return Err(damaged(format!("{MANIFEST} is that of update {}", manifest.update)));
-    }
-
-    for (name, entry) in &manifest.files {
-        check_name(name).map_err(|error| damaged(error.to_string()))?;
-        let bytes = read(name, Some(entry.bytes))?;
-        if bytes.len() as u64 != entry.bytes {
-            let longer = if bytes.len() as u64 > entry.bytes { " or more" } else { "" };
-            let have = bytes.len();
-            return Err(damaged(format!("{name} has {have}{longer} bytes, not {}", entry.bytes)));
-        }
-        if sha256(&bytes) != entry.sha256 {
-            return Err(damaged(format!("the SHA-256 of {name} is not the recorded one")));
-        }
-        each(name, bytes)?;
-    }
-    Ok(())
-}
-
-/// Whether the checkpoint at `path` is whole.
-fn verify(path: &Path) -> Result<()> {
-    for_each(path, |_, _| Ok(()))
-}
-
-/// The newest valid checkpoint in `dir`; `None` where there is no checkpoint at all.
-///
-/// A damaged one is passed over with a warning. One that a killed process put aside, to replace it,
-/// counts until the next process tidies up.
-///
-/// # Errors
-/// If there are checkpoints but none is valid, one was written by a later release, or the file
-/// system fails.
-pub fn newest(dir: &Path) -> Result<Option<PathBuf>> {
-    if !dir.exists() {
-        return Ok(None);
-    }
-    // In its place comes after aside, where both are there.
-    let place = |name: &String| Some((update_of(name.strip_prefix(REPLACED).unwrap_or(name))?, name.clone()));
-    let mut all: Vec<_> = names(dir)?.iter().filter_map(place).collect();
-    all.sort_by_key(|(update, name)| (*update, !name.starts_with(REPLACED)));
-    let (tried, mut first) = (all.len(), None);
-    while let Some((_, name)) = all.pop() {
-        let path = dir.join(name);
-        match verify(&path) {
-            Ok(()) => return Ok(Some(path)),
-            Err(CheckpointError::Damaged { path, reason }) => {
-                tracing::warn!("{} is damaged ({reason}): trying the one before it", path.display());
-                first.get_or_insert(reason);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match first {
-        None => Ok(None),
-        Some(newest) => Err(CheckpointError::NoneValid { dir: dir.to_owned(), tried, newest }),
-    }
-}
-
-/// The checkpoint that was marked best, unchecked; `None` where none was.
-///
-/// # Errors
-/// If the mark is there but names no checkpoint.
-pub fn best(dir: &Path) -> Result<Option<PathBuf>> {
-    let mark = dir.join(BEST);
-    let text = match fs::read_to_string(&mark) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("read", &mark)(error)),
-    };
-    match text.trim_end() {
-        name if update_of(name).is_some() && dir.join(name).is_dir() => Ok(Some(dir.join(name))),
-        name => {
-            Err(CheckpointError::Damaged { path: mark, reason: format!("there is no checkpoint {name:?}") })
-        }
-    }
-}
-
-/// Every change to the disk goes through here, so that tests can cut the power at each of them.
-#[derive(Debug, Default)]
-struct Disk {
-    /// Changes that still succeed; `None` for all.
-    left: Cell<Option<usize>>,
-}
-
-impl Disk {
-    fn tick(&self) -> io::Result<()> {
-        match self.left.get() {
-            None => Ok(()),
-            Some(0) => Err(io::Error::other("the disk is full")),
-            Some(left) => {
-                self.left.set(Some(left - 1));
-                Ok(())
-            }
-        }
-    }
-
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        self.tick().and_then(|()| fs::create_dir(path)).map_err(failed("create", path))
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let write = || {
-            self.tick()?;
-            let mut file = File::create_new(path)?;
-            // Two halves, so that a cut can leave a torn file.
-            let (head, tail) = bytes.split_at(bytes.len() / 2);
-            file.write_all(head)?;
-            self.tick()?;
-            file.write_all(tail)?;
-            self.tick()?;
-            file.sync_all()
-        };
-        write().map_err(failed("write", path))
-    }
-
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        let sync = || File::open(path)?.sync_all();
-        self.tick().and_then(|()| sync()).map_err(failed("sync", path))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.tick().and_then(|()| fs::rename(from, to)).map_err(failed("rename", from))
-    }
-
-    fn remove(&self, path: &Path) -> Result<()> {
-        let remove = || {
-            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-        };
-        self.tick().and_then(|()| remove()).map_err(failed("remove", path))
-    }
-}
 
 /// The one writer of a run directory, from [`Store::open`] until it is dropped.
 #[derive(Debug)]
@@ -383,8 +121,8 @@ impl Store {
         newest(&self.dir)
     }
 
-    /// Saves `files`, of which only one is in memory at a time, as the checkpoint of `update`, marks that of update `best`, then removes those
-    /// that are no longer kept. Returns its path.
+    /// Saves `files`, of which only one is in memory at a time, as the checkpoint of `update`, marks that of update
+    /// `best`, then removes those that are no longer kept. Returns its path.
     ///
     /// A mark stays where it is for `None`, and where there is no checkpoint of update `best`.
     /// Saving the same bytes again changes nothing, but for what a killed process left undone.
@@ -550,5 +288,4 @@ impl Store {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::env::REGISTRY;
+use crate::env::{REGISTRY, Step};
 
 #[test]
 fn every_entry_of_the_registry_passes() {
