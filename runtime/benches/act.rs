@@ -21,6 +21,8 @@ fn act(c: &mut Criterion) {
         ("reference", reference_file(13)),
     ] {
         let policy = Model::open(&file).expect("the fixture is valid").assume_verified();
+        let mut room = vec![0.0; policy.arranged_len()];
+        let policy = policy.arranged(&mut room);
         let spec = policy.spec();
         let mut random = Random(17);
         // As a predator sees it: few ones.

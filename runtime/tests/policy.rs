@@ -4,7 +4,7 @@
 use ddn_runtime::error::LayerFault;
 use ddn_runtime::model::Part;
 use ddn_runtime::{ActError, AgentInput, Memory, Model, ModelError, Recording, SelfTestError};
-use fixture::{Random, SMALL, Tensors, agent, agent_file, encode, metadata, record};
+use fixture::{EIGHT_AGENTS, Random, SMALL, Tensors, agent, agent_file, encode, metadata, record};
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
@@ -101,6 +101,28 @@ fn self_test_passes_and_notices() {
     let file = encode(&metadata, &tensors);
     let error = Model::open(&file).map(|_| ()).unwrap_err();
     assert_eq!(error, ModelError::Recording { name: "kat.available" });
+}
+
+/// The recorded answers are those of the policy that reads its weights where they lie.
+#[test]
+fn an_arranged_policy_gives_the_same_bits() {
+    for (file, arranged) in [
+        (fixture::reference_file(3), 28_672),
+        (agent_file(EIGHT_AGENTS, 4, 5), 34_368),
+        (agent_file(SMALL, 5, 5), 0),
+    ] {
+        let whole = fixture::policy(&file).arranged_len();
+        assert!(
+            whole == arranged || whole == 0,
+            "{whole}: all whole groups of rows, or nothing where nothing is gained"
+        );
+        for len in [0, whole / 2, whole, whole + 1] {
+            let mut room = vec![7.0; len];
+            let policy = fixture::policy(&file).arranged(&mut room);
+            let (mut memory, mut scratch) = (vec![0.0; policy.memory_len()], vec![0.0; policy.scratch_len()]);
+            assert!(policy.self_test(&mut memory, &mut scratch).is_ok(), "{len} of {whole}");
+        }
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernel/simd.rs",
     "runtime/src/kernel/simd/mve.rs",
     "runtime/src/kernel/x86.rs",
+    "runtime/src/kernel/x86/columns.rs",
     "trainer/src/bin/ddn-train.rs",
     "trainer/src/memory.rs",
     "trainer/src/nn/kernel/shards.rs",

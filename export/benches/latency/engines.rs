@@ -48,6 +48,9 @@ impl Runtime {
         // A policy borrows its file; here it lives as long as the process.
         let file = Vec::leak(Safetensors.encode(&network.frozen)?);
         let policy = Model::open(file)?.assume_verified();
+        // As an engine that loads a model may do; a batch gains nothing from it.
+        let room = if agents == 1 { policy.arranged_len() } else { 0 };
+        let policy = policy.arranged(Vec::leak(vec![0.0; room]));
         let memory = vec![0.0; agents * policy.memory_len()];
         let scratch = vec![0.0; policy.batch_scratch_len()];
         Ok(Self { policy, memory, scratch, chosen: vec![0; agents], common: Common::new(network, agents) })

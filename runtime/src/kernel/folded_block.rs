@@ -48,6 +48,16 @@ impl<'m> Kernel<'m> for FoldedBlock<'m> {
         Slot::F32(self.width)
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn arranged_len(&self) -> usize {
+        self.weight.arranged_len()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn arrange(&mut self, room: &mut &'m mut [f32]) {
+        self.weight.arrange(room);
+    }
+
     #[inline(never)]
     fn run(&self, [h, x, b, _]: Inputs<'_>, _: &mut [f32], _: &mut [f32], output: &mut [f32]) {
         for (output, b) in output.iter_mut().zip(b) {

@@ -86,6 +86,17 @@ impl<'m> Kernel<'m> for Gru<'m> {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn arranged_len(&self) -> usize {
+        self.weight_ih.arranged_len().saturating_add(self.weight_hh.arranged_len())
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn arrange(&mut self, room: &mut &'m mut [f32]) {
+        self.weight_ih.arrange(room);
+        self.weight_hh.arrange(room);
+    }
+
     fn run_lanes(&self, [x, ..]: LaneInputs<'_>, memory: &mut [Lanes], output: &mut [Lanes]) {
         batch::gru(self, x, memory, output);
     }

@@ -5,32 +5,32 @@ use super::folded_block::FoldedBlock;
 use super::gru::{Gru, gates};
 use super::linear::Linear;
 use super::work::{Level, Work, widest};
-use super::x86::{dot8, sum8};
+use super::x86::{affine32, dot8, sum8};
 use crate::model::matrix::Matrix;
+use crate::model::matrix::arranged::GROUP;
 
 /// Rows, and hidden units, computed together.
 const ROWS: usize = 8;
+
 /// Computes the first rows of a linear layer, and says how many.
 pub(super) fn linear(linear: &Linear<'_>, x: &[f32], output: &mut [f32]) -> usize {
     let (blocks, _) = output.as_chunks_mut::<ROWS>();
     let done = blocks.len() * ROWS;
-    widest(LinearStep { linear, x, output: blocks });
+    widest(LinearStep { linear, x, output: blocks.as_flattened_mut() });
     done
 }
 
 struct LinearStep<'a, 'm> {
     linear: &'a Linear<'m>,
     x: &'a [f32],
-    output: &'a mut [[f32; ROWS]],
+    output: &'a mut [f32],
 }
 
 impl Work for LinearStep<'_, '_> {
     #[inline(always)]
     fn run(self, level: Level) {
         let Self { linear: Linear { weight, bias }, x, output } = self;
-        for (block, output) in output.iter_mut().enumerate() {
-            affine(level, weight, bias, ROWS * block, x, output);
-        }
+        rows(level, weight, bias, 0, x, output);
     }
 }
 
@@ -89,12 +89,37 @@ impl Units<'_, '_> {
         let mut products = [[[0.0; N]; 3]; 2];
         for ((weight, bias, v), products) in sources.into_iter().zip(&mut products) {
             for (gate, products) in products.iter_mut().enumerate() {
-                for (block, products) in products.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
-                    affine(level, weight, bias, gate * gru.hidden + first + ROWS * block, v, products);
-                }
+                rows(level, weight, bias, gate * gru.hidden + first, v, products);
             }
         }
         gates(products.each_ref().map(|gates| gates.each_ref().map(|units| units.as_slice())), h);
+    }
+}
+
+/// As many rows of `W v + b` as `output` has whole blocks for, from `first` on.
+#[inline(always)]
+fn rows(level: Level, weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32], output: &mut [f32]) {
+    let (groups, rest) = output.as_chunks_mut::<GROUP>();
+    let done = first + GROUP * groups.len();
+    for (group, output) in groups.iter_mut().enumerate() {
+        let first = first + GROUP * group;
+        let bias_of = bias.row(0).0.get(first..).and_then(|bias| bias.first_chunk::<GROUP>());
+        let values =
+            weight.group(first).zip(bias_of).and_then(|(group, bias)| affine32(level, group, v, bias));
+        if let Some(values) = values {
+            *output = values;
+        } else {
+            blocks(level, weight, bias, first, v, output);
+        }
+    }
+    blocks(level, weight, bias, done, v, rest);
+}
+
+/// The same by blocks alone.
+#[inline(always)]
+fn blocks(level: Level, weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32], output: &mut [f32]) {
+    for (block, output) in output.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+        affine(level, weight, bias, first + ROWS * block, v, output);
     }
 }
 
@@ -119,7 +144,7 @@ fn affine(
 pub(super) fn folded_block(block: &FoldedBlock<'_>, h: &[f32], x: &[f32], output: &mut [f32]) -> usize {
     let (columns, _) = output.as_chunks_mut::<ROWS>();
     let done = columns.len() * ROWS;
-    widest(BlockStep { block, h, x, output: columns });
+    widest(BlockStep { block, h, x, output: columns.as_flattened_mut() });
     done
 }
 
@@ -127,7 +152,7 @@ struct BlockStep<'a, 'm> {
     block: &'a FoldedBlock<'m>,
     h: &'a [f32],
     x: &'a [f32],
-    output: &'a mut [[f32; ROWS]],
+    output: &'a mut [f32],
 }
 
 impl Work for BlockStep<'_, '_> {
@@ -135,12 +160,32 @@ impl Work for BlockStep<'_, '_> {
     fn run(self, level: Level) {
         let Self { block: FoldedBlock { weight, width }, h, x, output } = self;
         for (k, &x) in x.iter().enumerate().filter(|(_, x)| **x != 0.0) {
-            for (column, output) in output.iter_mut().enumerate() {
-                let rows = weight.rows_from(k * width + ROWS * column);
-                for (output, dot) in output.iter_mut().zip(dot8(level, rows, h).unwrap_or_default()) {
-                    *output += x * dot;
+            let (groups, rest) = output.as_chunks_mut::<GROUP>();
+            let done = k * width + GROUP * groups.len();
+            for (group, output) in groups.iter_mut().enumerate() {
+                let first = k * width + GROUP * group;
+                if let Some(dots) =
+                    weight.group(first).and_then(|group| affine32(level, group, h, &[0.0; GROUP]))
+                {
+                    for (output, dot) in output.iter_mut().zip(dots) {
+                        *output += x * dot;
+                    }
+                } else {
+                    columns(level, weight, first, (h, x), output);
                 }
             }
+            columns(level, weight, done, (h, x), rest);
+        }
+    }
+}
+
+/// Adds `x` times as many rows of `W h` as `output` has whole blocks for, from `first` on.
+#[inline(always)]
+fn columns(level: Level, weight: &Matrix<'_>, first: usize, (h, x): (&[f32], f32), output: &mut [f32]) {
+    for (block, output) in output.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+        let rows = weight.rows_from(first + ROWS * block);
+        for (output, dot) in output.iter_mut().zip(dot8(level, rows, h).unwrap_or_default()) {
+            *output += x * dot;
         }
     }
 }
@@ -151,7 +196,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::{FoldedBlock, Gru, Linear};
-    use crate::kernel::Kernel as _;
+    use crate::kernel::Kernel;
     use crate::model::matrix::Matrix;
 
     fn numbers(first: usize, count: usize) -> Vec<f32> {
@@ -162,9 +207,18 @@ mod tests {
         floats.iter().map(|float| float.to_bits()).collect()
     }
 
+    /// Hands on a layer with its large matrices copied.
+    fn arranged<'m, K: Kernel<'m>>(mut layer: K, run: impl FnOnce(&K)) {
+        let mut room = Vec::leak(vec![0.0; layer.arranged_len()]);
+        layer.arrange(&mut room);
+        assert!(room.is_empty(), "the copies take as much as was said");
+        run(&layer);
+    }
+
     #[test]
     fn linear_layers_of_any_size_equal_the_portable_ones() {
-        for (rows, cols) in [(1, 1), (7, 3), (8, 8), (9, 64), (24, 33), (64, 89)] {
+        for (rows, cols) in [(1, 1), (7, 3), (8, 8), (9, 64), (24, 33), (32, 1), (64, 89), (70, 6), (96, 64)]
+        {
             let (weight, bias, x) = (numbers(1, rows * cols), numbers(2, rows), numbers(3, cols));
             let linear =
                 Linear { weight: Matrix::new(&weight, rows, cols), bias: Matrix::new(&bias, 1, rows) };
@@ -172,6 +226,9 @@ mod tests {
             linear.run([&x, &[], &[], &[]], &mut [], &mut [], &mut got);
             linear.rows_from(0, &x, &mut want);
             assert_eq!(bits(&got), bits(&want), "{rows} x {cols}");
+            got.fill(7.0);
+            arranged(linear, |linear| linear.run([&x, &[], &[], &[]], &mut [], &mut [], &mut got));
+            assert_eq!(bits(&got), bits(&want), "{rows} x {cols}, arranged");
         }
     }
 
@@ -189,17 +246,20 @@ mod tests {
                 hidden,
             };
             let (x, mut memory) = (numbers(5, input), numbers(6, hidden));
-            let (mut got, mut want) = (vec![0.0; hidden], vec![0.0; hidden]);
+            let (mut got, mut want, mut again) = (vec![0.0; hidden], vec![0.0; hidden], memory.clone());
             gru.units_from(0, &x, &memory, &mut want);
             gru.run([&x, &[], &[], &[]], &mut memory, &mut [], &mut got);
             assert_eq!(bits(&got), bits(&want), "{hidden} units");
             assert_eq!(bits(&memory), bits(&want), "the state of {hidden} units");
+            got.fill(7.0);
+            arranged(gru, |gru| gru.run([&x, &[], &[], &[]], &mut again, &mut [], &mut got));
+            assert_eq!(bits(&got), bits(&want), "{hidden} units, arranged");
         }
     }
 
     #[test]
     fn folded_blocks_of_any_size_equal_the_portable_ones() {
-        for (inputs, width, terms) in [(3, 1, 1), (5, 8, 4), (4, 13, 16), (6, 64, 21)] {
+        for (inputs, width, terms) in [(3, 1, 1), (5, 8, 4), (4, 13, 16), (6, 64, 21), (3, 40, 6)] {
             let weight = numbers(1, inputs * width * terms);
             let block = FoldedBlock { weight: Matrix::new(&weight, inputs * width, terms), width };
             let (h, mut x, b) = (numbers(2, terms), numbers(3, inputs), numbers(4, width));
@@ -208,6 +268,9 @@ mod tests {
             block.run([&h, &x, &b, &[]], &mut [], &mut [], &mut got);
             block.columns_from(0, &h, &x, &mut want);
             assert_eq!(bits(&got), bits(&want), "{inputs} inputs, {width} columns, {terms} terms");
+            got.fill(7.0);
+            arranged(block, |block| block.run([&h, &x, &b, &[]], &mut [], &mut [], &mut got));
+            assert_eq!(bits(&got), bits(&want), "{inputs} inputs, {width} columns, {terms} terms, arranged");
         }
     }
 }

@@ -51,6 +51,16 @@ impl<'m> Kernel<'m> for Linear<'m> {
         self.rows_from(done, x, output.get_mut(done..).unwrap_or_default());
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn arranged_len(&self) -> usize {
+        self.weight.arranged_len()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn arrange(&mut self, room: &mut &'m mut [f32]) {
+        self.weight.arrange(room);
+    }
+
     fn run_lanes(&self, [x, ..]: LaneInputs<'_>, _: &mut [Lanes], output: &mut [Lanes]) {
         batch::linear(self, x, output);
     }

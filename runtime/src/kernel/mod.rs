@@ -219,6 +219,17 @@ pub(crate) trait Kernel<'m>: Sized {
     /// Computes `output`, and updates `memory` `[memory_dim]`. What `work` `[work_dim]` holds does not matter.
     fn run(&self, inputs: Inputs<'_>, memory: &mut [f32], work: &mut [f32], output: &mut [f32]);
 
+    /// Floats that [`Kernel::arrange`] takes.
+    #[cfg(target_arch = "x86_64")]
+    fn arranged_len(&self) -> usize {
+        0
+    }
+
+    /// Copies weights to the front of `room`, which loses what it took, in the order in which this processor reads them
+    /// fastest.
+    #[cfg(target_arch = "x86_64")]
+    fn arrange(&mut self, _: &mut &'m mut [f32]) {}
+
     /// Whether many agents at once are faster than one after the other.
     const HAS_LANES: bool = false;
 
@@ -287,6 +298,20 @@ macro_rules! layers {
                             <$type>::NAME
                         }
                     )+
+                }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            pub(crate) fn arranged_len(&self) -> usize {
+                match self {
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.arranged_len(),)+
+                }
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            pub(crate) fn arrange(&mut self, room: &mut &'m mut [f32]) {
+                match self {
+                    $($(#[$cfg])? Self::$kernel(kernel) => kernel.arrange(room),)+
                 }
             }
 

@@ -2,6 +2,10 @@
 //! where it is known to have them, and rows are read by address, within bounds that are checked before.
 #![allow(unsafe_code)]
 
+mod columns;
+
+pub(super) use columns::affine32;
+
 use core::arch::x86_64::{
     __m128, __m256, __m256i, _MM_HINT_T0, _mm_add_ps, _mm_loadu_ps, _mm_movehl_ps, _mm_movelh_ps, _mm_mul_ps,
     _mm_prefetch, _mm_setzero_ps, _mm_unpackhi_ps, _mm_unpacklo_ps, _mm256_add_ps, _mm256_cmpgt_epi32,
@@ -21,11 +25,17 @@ pub(crate) enum Level {
     Sse2,
     /// There is AVX2.
     Avx2(Avx2),
+    /// There is AVX-512, and so AVX2.
+    Avx512(Avx512),
 }
 
 /// The proof that there is AVX2.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
+
+/// The proof that there is AVX-512.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
 
 /// Does `work` with code compiled for what this processor can do.
 #[inline]
@@ -34,7 +44,14 @@ pub(crate) fn widest<W: Work>(work: W) {
     fn run<W: Work>(work: W) {
         work.run(Level::Avx2(Avx2(())));
     }
-    if wide() {
+    #[target_feature(enable = "avx512f")]
+    fn run_512<W: Work>(work: W) {
+        work.run(Level::Avx512(Avx512(())));
+    }
+    if wider() {
+        // SAFETY: there is AVX-512.
+        unsafe { run_512(work) }
+    } else if wide() {
         // SAFETY: there is AVX2.
         unsafe { run(work) }
     } else {
@@ -51,6 +68,15 @@ pub(crate) fn wide() -> bool {
     return cfg!(target_feature = "avx2");
 }
 
+/// Whether there is AVX-512.
+#[inline]
+fn wider() -> bool {
+    #[cfg(any(test, feature = "std"))]
+    return std::is_x86_feature_detected!("avx512f");
+    #[cfg(not(any(test, feature = "std")))]
+    return cfg!(target_feature = "avx512f");
+}
+
 /// Dot products with `x` of eight rows of as many floats, one row after another, in the order of
 /// [`Matrix::dot4`](crate::model::matrix::Matrix::dot4). `None` if there are fewer rows.
 ///
@@ -64,7 +90,7 @@ pub(crate) fn dot8(level: Level, rows: &[f32], x: &[f32]) -> Option<[f32; 8]> {
     unsafe {
         match level {
             Level::Sse2 => dot8_sse2(rows, x, &mut dots),
-            Level::Avx2(Avx2(())) => dot8_avx2(rows, x, &mut dots),
+            Level::Avx2(Avx2(())) | Level::Avx512(Avx512(())) => dot8_avx2(rows, x, &mut dots),
         }
     }
     Some(dots)
@@ -79,7 +105,7 @@ pub(crate) fn sum8(level: Level, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
             let ([a, c], [b, d]): ([__m128; 2], [__m128; 2]) = (cast(a), cast(b));
             cast([unsafe { _mm_add_ps(a, b) }, unsafe { _mm_add_ps(c, d) }])
         }
-        Level::Avx2(Avx2(())) => cast(unsafe { _mm256_add_ps(cast(a), cast(b)) }),
+        Level::Avx2(Avx2(())) | Level::Avx512(Avx512(())) => cast(unsafe { _mm256_add_ps(cast(a), cast(b)) }),
     }
 }
 
@@ -166,7 +192,9 @@ pub(crate) fn affine4_lanes(
     x: &[Lanes],
     output: &mut [Lanes; 4],
 ) -> bool {
-    let Level::Avx2(Avx2(())) = level else { return false };
+    if matches!(level, Level::Sse2) {
+        return false;
+    }
     let Some(rows) = x.len().checked_mul(4).and_then(|floats| rows.get(..floats)) else { return false };
     // SAFETY: there are four rows, and there is AVX2.
     unsafe { affine4_lanes_avx2(rows, b, x, output) };
@@ -243,10 +271,11 @@ fn totals([a, b, c, d, e, f, g, h]: [__m128; 8]) -> [f32; 8] {
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
     use std::vec::Vec;
 
     use super::super::batch::LANES;
-    use super::{Level, Work, affine4_lanes, dot8, widest};
+    use super::{Avx2, Level, Work, affine4_lanes, affine32, dot8, wide, widest};
     use crate::model::matrix::Matrix;
 
     /// A number that differs from place to place, now and then a zero of either sign.
@@ -279,6 +308,21 @@ mod tests {
                 assert_eq!(bits(&got), bits(want.as_flattened()), "width {width}");
                 assert_eq!(dot8(level, &rows[1..], &x), None);
 
+                let wide = numbers(5 * width, 32 * width);
+                let mut wide = Matrix::new(&wide, 32, width);
+                let mut room = vec![0.0; wide.arranged_len()];
+                wide.arrange(&mut &mut room[..]);
+                let columns = wide.group(0).expect("a whole group");
+                let bias: [f32; 32] = core::array::from_fn(|row| number(7 * row));
+                if let Some(got) = affine32(level, columns, &x, &bias) {
+                    let dots = (0..8).flat_map(|block| wide.dot4(4 * block, &x));
+                    let want: Vec<f32> = dots.zip(bias).map(|(dot, bias)| dot + bias).collect();
+                    assert_eq!(bits(&got), bits(&want), "width {width}");
+                    assert_eq!(affine32(level, columns, &x[1..], &bias), None);
+                } else {
+                    assert!(matches!(level, Level::Sse2));
+                }
+
                 let x: Vec<[f32; LANES]> =
                     x.iter().map(|x| core::array::from_fn(|lane| x * number(lane))).collect();
                 let bias = [0.5, -0.0, 0.0, -3.0];
@@ -301,7 +345,15 @@ mod tests {
 
     #[test]
     fn every_level_keeps_the_order_of_operations() {
+        #[target_feature(enable = "avx2")]
+        fn avx2() {
+            Compare.run(Level::Avx2(Avx2(())));
+        }
         Compare.run(Level::Sse2);
+        if wide() {
+            // SAFETY: there is AVX2.
+            unsafe { avx2() };
+        }
         widest(Compare);
     }
 }

@@ -3,18 +3,30 @@
 //! Every dot product of this crate is computed here, in one order of operations: four partial sums over the columns
 //! `c mod 4`, added as `(p0 + p1) + (p2 + p3)`. The order does not depend on the target or on how rows are grouped.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod arranged;
+
 /// A row-major matrix in a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'m> {
     values: &'m [f32],
     rows: usize,
     cols: usize,
+    /// The same once more in another order, see [`Matrix::arrange`]; empty if it was not asked for.
+    #[cfg(target_arch = "x86_64")]
+    arranged: &'m [f32],
 }
 
 impl<'m> Matrix<'m> {
     /// `values` holds `rows * cols` of them.
     pub(crate) const fn new(values: &'m [f32], rows: usize, cols: usize) -> Self {
-        Self { values, rows, cols }
+        Self {
+            values,
+            rows,
+            cols,
+            #[cfg(target_arch = "x86_64")]
+            arranged: &[],
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {

@@ -6,6 +6,7 @@
 //!                              memory
 //! ```
 
+mod arranged;
 mod batch;
 mod greedy;
 mod input;

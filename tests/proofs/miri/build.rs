@@ -29,6 +29,7 @@ fn main() {
         ("header", flipped(graph)),
         ("weights", flipped(file.len() - 1000)),
         ("integers", integer_network()),
+        ("wide", wide_network()),
     ] {
         let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
         let path = Path::new(&out).join(name).with_extension("safetensors");
@@ -37,6 +38,16 @@ fn main() {
             ddn_runtime::build::policy(name, path).expect("is a policy");
         }
     }
+}
+
+/// A linear layer with a whole group of rows and one row more.
+fn wide_network() -> Vec<u8> {
+    let mut random = Random(9);
+    let mut tensors = Tensors::new();
+    tensors.insert("fc.weight".to_owned(), random.tensor(&[33, 6], 0.5));
+    tensors.insert("fc.bias".to_owned(), random.tensor(&[33], 0.5));
+    let names: Vec<String> = (0..33).map(|action| format!("a{action}")).collect();
+    encode(&metadata("linear:0>1:fc", "obs:6", 1, &names.join(",")), &tensors)
 }
 
 /// A layer of every kind that computes with integers, with one recorded step.

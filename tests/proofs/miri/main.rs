@@ -26,6 +26,9 @@ fn main() {
     let open = |file| Model::open(file).expect("is valid").assume_verified();
     team(&open(file), 11);
     team(&open(flash!(concat!(env!("OUT_DIR"), "/integers.safetensors"))), 1);
+    let wide = open(flash!(concat!(env!("OUT_DIR"), "/wide.safetensors")));
+    let mut room = vec![0.0; wide.arranged_len()];
+    team(&wide.arranged(&mut room), 1);
     let (mut memory, mut scratch) = ([0.0; network::MEMORY], [0.0; network::SCRATCH]);
     team(network::POLICY.verify(&mut memory, &mut scratch).expect("is whole"), 11);
     let (mut memory, mut scratch) = ([0.0; integers::MEMORY], [0.0; integers::SCRATCH]);
