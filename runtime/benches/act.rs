@@ -22,7 +22,7 @@ fn act(c: &mut Criterion) {
     ] {
         let policy = Model::open(&file).expect("the fixture is valid").assume_verified();
         let mut room = vec![0.0; policy.arranged_len()];
-        let policy = policy.arranged(&mut room);
+        let arranged = policy.clone().arranged(&mut room);
         let spec = policy.spec();
         let mut random = Random(17);
         // As a predator sees it: few ones.
@@ -31,12 +31,14 @@ fn act(c: &mut Criterion) {
         let input = AgentInput { obs: &obs, last_action: None, agent_id: 0, available: &available };
         let mut memory = vec![0.0; policy.memory_len()];
         let mut scratch = vec![0.0; policy.scratch_len()];
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                let action = policy.act(&mut memory, black_box(input), &mut scratch);
-                action.expect("the input is valid").index
+        for (name, policy) in [(name.to_owned(), &policy), (format!("{name}, arranged"), &arranged)] {
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    let action = policy.act(&mut memory, black_box(input), &mut scratch);
+                    action.expect("the input is valid").index
+                });
             });
-        });
+        }
     }
 }
 

@@ -50,12 +50,12 @@ impl<'m> Kernel<'m> for FoldedBlock<'m> {
 
     #[cfg(target_arch = "x86_64")]
     fn arranged_len(&self) -> usize {
-        self.weight.arranged_len()
+        self.weight.arranged_len(self.width)
     }
 
     #[cfg(target_arch = "x86_64")]
     fn arrange(&mut self, room: &mut &'m mut [f32]) {
-        self.weight.arrange(room);
+        self.weight.arrange(self.width, room);
     }
 
     #[inline(never)]

@@ -88,13 +88,13 @@ impl<'m> Kernel<'m> for Gru<'m> {
 
     #[cfg(target_arch = "x86_64")]
     fn arranged_len(&self) -> usize {
-        self.weight_ih.arranged_len().saturating_add(self.weight_hh.arranged_len())
+        self.weight_ih.arranged_len(self.hidden).saturating_add(self.weight_hh.arranged_len(self.hidden))
     }
 
     #[cfg(target_arch = "x86_64")]
     fn arrange(&mut self, room: &mut &'m mut [f32]) {
-        self.weight_ih.arrange(room);
-        self.weight_hh.arrange(room);
+        self.weight_ih.arrange(self.hidden, room);
+        self.weight_hh.arrange(self.hidden, room);
     }
 
     fn run_lanes(&self, [x, ..]: LaneInputs<'_>, memory: &mut [Lanes], output: &mut [Lanes]) {

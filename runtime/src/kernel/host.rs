@@ -30,7 +30,7 @@ impl Work for LinearStep<'_, '_> {
     #[inline(always)]
     fn run(self, level: Level) {
         let Self { linear: Linear { weight, bias }, x, output } = self;
-        rows(level, weight, bias, 0, x, output);
+        rows(level, weight, bias, (0, 0), x, output);
     }
 }
 
@@ -89,23 +89,30 @@ impl Units<'_, '_> {
         let mut products = [[[0.0; N]; 3]; 2];
         for ((weight, bias, v), products) in sources.into_iter().zip(&mut products) {
             for (gate, products) in products.iter_mut().enumerate() {
-                rows(level, weight, bias, gate * gru.hidden + first, v, products);
+                let place = (gate * gru.hidden + first, gate * (gru.hidden / GROUP) + first / GROUP);
+                rows(level, weight, bias, place, v, products);
             }
         }
         gates(products.each_ref().map(|gates| gates.each_ref().map(|units| units.as_slice())), h);
     }
 }
 
-/// As many rows of `W v + b` as `output` has whole blocks for, from `first` on.
+/// As many rows of `W v + b` as `output` has whole blocks for, from `first` on, whose groups begin with `place`.
 #[inline(always)]
-fn rows(level: Level, weight: &Matrix<'_>, bias: &Matrix<'_>, first: usize, v: &[f32], output: &mut [f32]) {
+fn rows(
+    level: Level,
+    weight: &Matrix<'_>,
+    bias: &Matrix<'_>,
+    (first, place): (usize, usize),
+    v: &[f32],
+    output: &mut [f32],
+) {
     let (groups, rest) = output.as_chunks_mut::<GROUP>();
     let done = first + GROUP * groups.len();
     for (group, output) in groups.iter_mut().enumerate() {
-        let first = first + GROUP * group;
+        let (first, group) = (first + GROUP * group, weight.group(place + group));
         let bias_of = bias.row(0).0.get(first..).and_then(|bias| bias.first_chunk::<GROUP>());
-        let values =
-            weight.group(first).zip(bias_of).and_then(|(group, bias)| affine32(level, group, v, bias));
+        let values = group.zip(bias_of).and_then(|(group, bias)| affine32(level, group, v, bias));
         if let Some(values) = values {
             *output = values;
         } else {
@@ -164,9 +171,10 @@ impl Work for BlockStep<'_, '_> {
             let done = k * width + GROUP * groups.len();
             for (group, output) in groups.iter_mut().enumerate() {
                 let first = k * width + GROUP * group;
-                if let Some(dots) =
-                    weight.group(first).and_then(|group| affine32(level, group, h, &[0.0; GROUP]))
-                {
+                let group = weight.group(k * (width / GROUP) + group);
+                // No sum is -0: adding 0 changes none.
+                let dots = group.and_then(|group| affine32(level, group, h, &[0.0; GROUP]));
+                if let Some(dots) = dots {
                     for (output, dot) in output.iter_mut().zip(dots) {
                         *output += x * dot;
                     }
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn recurrent_units_of_any_number_equal_the_portable_ones() {
-        for hidden in [1, 7, 8, 15, 32, 40, 64, 71, 100, 128, 173] {
+        for hidden in [1, 7, 8, 15, 32, 40, 48, 64, 71, 96, 100, 128, 173] {
             let input = hidden + 3;
             let (ih, hh) = (numbers(1, 3 * hidden * input), numbers(2, 3 * hidden * hidden));
             let (bias_ih, bias_hh) = (numbers(3, 3 * hidden), numbers(4, 3 * hidden));
@@ -259,7 +267,8 @@ mod tests {
 
     #[test]
     fn folded_blocks_of_any_size_equal_the_portable_ones() {
-        for (inputs, width, terms) in [(3, 1, 1), (5, 8, 4), (4, 13, 16), (6, 64, 21), (3, 40, 6)] {
+        for (inputs, width, terms) in [(3, 1, 1), (5, 8, 4), (4, 13, 16), (6, 64, 21), (3, 40, 6), (9, 40, 6)]
+        {
             let weight = numbers(1, inputs * width * terms);
             let block = FoldedBlock { weight: Matrix::new(&weight, inputs * width, terms), width };
             let (h, mut x, b) = (numbers(2, terms), numbers(3, inputs), numbers(4, width));

@@ -53,12 +53,12 @@ impl<'m> Kernel<'m> for Linear<'m> {
 
     #[cfg(target_arch = "x86_64")]
     fn arranged_len(&self) -> usize {
-        self.weight.arranged_len()
+        self.weight.arranged_len(self.weight.rows())
     }
 
     #[cfg(target_arch = "x86_64")]
     fn arrange(&mut self, room: &mut &'m mut [f32]) {
-        self.weight.arrange(room);
+        self.weight.arrange(self.weight.rows(), room);
     }
 
     fn run_lanes(&self, [x, ..]: LaneInputs<'_>, _: &mut [Lanes], output: &mut [Lanes]) {

@@ -68,11 +68,11 @@ pub(crate) fn wide() -> bool {
     return cfg!(target_feature = "avx2");
 }
 
-/// Whether there is AVX-512.
+/// Whether there are AVX-512 and AVX2.
 #[inline]
 fn wider() -> bool {
     #[cfg(any(test, feature = "std"))]
-    return std::is_x86_feature_detected!("avx512f");
+    return wide() && std::is_x86_feature_detected!("avx512f");
     #[cfg(not(any(test, feature = "std")))]
     return cfg!(target_feature = "avx512f");
 }
@@ -310,8 +310,8 @@ mod tests {
 
                 let wide = numbers(5 * width, 32 * width);
                 let mut wide = Matrix::new(&wide, 32, width);
-                let mut room = vec![0.0; wide.arranged_len()];
-                wide.arrange(&mut &mut room[..]);
+                let mut room = vec![0.0; wide.arranged_len(32)];
+                wide.arrange(32, &mut &mut room[..]);
                 let columns = wide.group(0).expect("a whole group");
                 let bias: [f32; 32] = core::array::from_fn(|row| number(7 * row));
                 if let Some(got) = affine32(level, columns, &x, &bias) {

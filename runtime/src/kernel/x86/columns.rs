@@ -23,7 +23,7 @@ const AHEAD: usize = 24;
 
 /// `W x + b` for the rows of a group, of which it is given the columns, in the order of
 /// [`Matrix::dot4`](crate::model::matrix::Matrix::dot4): column c goes to the partial sum c mod 4. `None` if the group has
-/// other columns, or nothing is gained.
+/// another number of columns, or nothing is gained.
 #[inline(always)]
 pub(crate) fn affine32(
     level: Level,
@@ -36,9 +36,9 @@ pub(crate) fn affine32(
     }
     match level {
         Level::Sse2 => None,
-        // SAFETY: there is AVX2.
+        // SAFETY: `Avx2` exists only where there is AVX2.
         Level::Avx2(Avx2(())) => Some(cast([0, 1].map(|half| unsafe { half_avx2(columns, half, x, bias) }))),
-        // SAFETY: there is AVX-512.
+        // SAFETY: `Avx512` exists only where there is AVX-512.
         Level::Avx512(Avx512(())) => Some(unsafe { affine32_avx512(columns, x, bias) }),
     }
 }
