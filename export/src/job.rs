@@ -126,9 +126,9 @@ pub fn run(job: &Job, trained: &dyn Trained) -> Result<Outcome, ExportError> {
     if let Some(quantize) = &job.quantize {
         let (mut rounded, files) = round(job, &frozen, (trained, &recordings))?;
         outputs.extend(files);
-        let Quantize { steps, episodes } = quantize;
+        let &Quantize { steps, episodes } = quantize;
         tracing::info!("comparing both policies: {steps} agent steps, then {episodes} episodes of each");
-        let sizes = (SEED, quantize.episodes, quantize.steps);
+        let sizes = (SEED, episodes, steps);
         agreement = Some(agree(trained.env()?.as_mut(), [&mut runtime, &mut rounded], sizes)?);
     }
 

@@ -48,7 +48,7 @@ impl Runtime {
         // A policy borrows its file; here it lives as long as the process.
         let file = Vec::leak(Safetensors.encode(&network.frozen)?);
         let policy = Model::open(file)?.assume_verified();
-        // As an engine that loads a model may do; a batch gains nothing from it.
+        // As an engine that loads a model may do. In a batch, a weight is read once for many agents.
         let room = if agents == 1 { policy.arranged_len() } else { 0 };
         let policy = policy.arranged(Vec::leak(vec![0.0; room]));
         let memory = vec![0.0; agents * policy.memory_len()];

@@ -13,7 +13,8 @@ impl<'m> Policy<'m> {
     }
 
     /// The same policy, whose steps take less time on this processor: it reads a copy of its large matrices, made in
-    /// `room`. The bits are the same. For [`Policy::act`]; in [`Policy::act_batch`] only few agents gain.
+    /// `room`. The bits are the same. For [`Policy::act`]; in [`Policy::act_batch`] what runs on one agent after the other
+    /// gains.
     ///
     /// `room`: `arranged_len` floats; matrices that find no room stay where they are. On x86-64 with AVX2 or AVX-512
     /// (found out with feature `std`, else what the program is compiled for) 16 or 32 rows are multiplied at once;

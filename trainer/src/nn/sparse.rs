@@ -28,11 +28,11 @@ impl Builder {
         Self(Rows { width, ends: Vec::new(), columns: Vec::new(), values: Vec::new() })
     }
 
-    /// The same, with room for as much as `like` holds.
-    fn with_room(width: usize, Sparse(like): &Sparse) -> Self {
+    /// For rows of the width of `like`'s, with room for as much as it holds.
+    fn like(Sparse(like): &Sparse) -> Self {
         let entries = like.columns.len();
         Self(Rows {
-            width,
+            width: like.width,
             ends: Vec::with_capacity(like.ends.len()),
             columns: Vec::with_capacity(entries),
             values: Vec::with_capacity(entries),
@@ -168,7 +168,7 @@ impl Sparse {
     /// The same with the rows emptied that `keep` refuses.
     #[must_use]
     pub fn keep(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let mut builder = Builder::with_room(self.width(), self);
+        let mut builder = Builder::like(self);
         for index in 0..self.rows() {
             if keep(index) {
                 builder.extend(0, self.row(index));
@@ -210,7 +210,7 @@ impl Sparse {
     /// The rows that `keep` names, in that order.
     #[must_use]
     pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {
-        let mut builder = Builder::with_room(self.width(), self);
+        let mut builder = Builder::like(self);
         for index in keep {
             builder.extend(0, self.row(index));
             builder.end_row();

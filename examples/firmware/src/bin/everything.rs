@@ -51,7 +51,7 @@ fn ask<L: Layers>(policy: &Policy<'_, L>) -> Option<()> {
 }
 
 /// All that runs a policy.
-fn replay<L: Layers>(policy: &Policy<'_, L>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
+fn replay(policy: &Policy<'_>, memory: &mut [f32], scratch: &mut [f32]) -> Option<()> {
     policy.self_test(memory, scratch).inspect_err(say).ok()?;
     policy.reset(memory);
     let episodes = black_box(ddn_runtime::flash!(env!("DDN_EPISODES_FILE")));
