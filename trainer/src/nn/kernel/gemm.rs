@@ -261,7 +261,7 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
         let sums = match order {
             Order::Rows(stride) => {
                 let len = panel.len();
-                let a = std::array::from_fn(|r| &a[(i + r) * stride + panel.start..][..len]);
+                let a = std::array::from_fn(|r| &std::hint::black_box(&a[(i + r) * stride + panel.start..])[..len]);
                 add_by_row(sums, a, len, rows)
             }
             Order::Columns(stride) => add_by_column(sums, &a[panel.start * stride + i..], stride, rows),
