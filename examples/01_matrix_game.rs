@@ -71,7 +71,7 @@ fn learn(mixer: &str) -> anyhow::Result<(Vec<f64>, (usize, usize))> {
         q_taken: &taken,
         q_max: &taken,
         actions: &actions,
-        hidden: &Tensor::zeros((PAYOFFS.len(), 1, 2, HIDDEN), DType::F32, &Device::Cpu)?,
+        hidden: Some(&Tensor::zeros((PAYOFFS.len(), 1, 2, HIDDEN), DType::F32, &Device::Cpu)?),
         state: &Sparse::from_dense(1, &[1.0; PAYOFFS.len()]),
         agent_inputs: &Sparse::from_dense(1, &[]),
     })?;

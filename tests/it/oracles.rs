@@ -104,6 +104,7 @@ impl Oracle {
             terminated: floats("terminated"),
             lengths: floats("mask").chunks(t).map(|mask| mask.iter().sum::<f32>() as usize + 1).collect(),
             mask: floats("mask"),
+            kept: Vec::new(),
         }
     }
 

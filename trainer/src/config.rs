@@ -11,6 +11,7 @@ use crate::error::ConfigError;
 use crate::learner::td::TdConfig;
 use crate::learner::{mixer, scheme};
 use crate::registry::find;
+use crate::replay::{Batch, Sampled};
 
 /// One experiment, with every default written out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +123,9 @@ pub struct LearnerConfig {
     pub td_lambda: f64,
     /// Episodes between copies into the slow networks.
     pub target_interval: u64,
+    /// What the slow networks make of an episode is kept until the next copy, in the replay: the same bits in less time,
+    /// for 4 bytes per step, agent and action.
+    pub keep_slow: bool,
     /// Largest gradient norm of each optimiser.
     pub clip: f64,
     /// Factor on every reward as the learner sees it; the log keeps the environment's own. Returns of
@@ -142,6 +146,7 @@ impl Default for LearnerConfig {
             double_q: true,
             td_lambda: 0.0,
             target_interval: 200,
+            keep_slow: true,
             clip: 10.0,
             reward_scale: 1.0,
             shards: 1,
@@ -155,6 +160,17 @@ impl LearnerConfig {
     #[must_use]
     pub const fn td(&self) -> TdConfig {
         TdConfig { gamma: self.gamma, double_q: self.double_q, lambda: self.td_lambda }
+    }
+
+    /// What is learned from episodes that replay gave.
+    #[must_use]
+    pub fn batch(&self, spec: &env::EnvSpec, sampled: &[Sampled<'_>]) -> Batch {
+        let mut batch = Batch::sampled(spec, sampled);
+        if !self.keep_slow {
+            batch.kept.clear();
+        }
+        batch.scale_rewards(self.reward_scale as f32);
+        batch
     }
 }
 

@@ -22,7 +22,7 @@ use crate::learner::scheme::{self, Metrics, Normalised, Scheme, Setting};
 use crate::metrics::progress::Progress;
 use crate::metrics::{Record, Recorder};
 use crate::ranks::{Team, play_together};
-use crate::replay::{Batch, Episode, ReplayBuffer};
+use crate::replay::{Episode, ReplayBuffer};
 use crate::rollout::{Plan, Player};
 use crate::seed::stream;
 use crate::signal::{Signals, Stop};
@@ -280,9 +280,8 @@ impl Run {
     fn update(&mut self) -> Result<Option<Metrics>, TrainError> {
         let (seed, update) = (self.config.seed, self.counters.update);
         let mut rng = stream(seed, &format!("replay/{update}"));
-        let Some(episodes) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(None) };
-        let mut batch = Batch::new(&self.spec, &episodes);
-        batch.scale_rewards(self.config.learner.reward_scale as f32);
+        let Some(sampled) = self.replay.sample(self.config.replay.batch, &mut rng) else { return Ok(None) };
+        let batch = self.config.learner.batch(&self.spec, &sampled);
         Ok(Some(self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}")))?))
     }
 

@@ -58,7 +58,7 @@ fn values_and_gradients_are_those_of_pytorch() {
         let mixer = Watched(mixer, Mutex::new(None));
         let input = Input::Sparse(&batch.inputs);
         let unroll = |agent: &Agent| agent.unroll(&input, batch.span(), None).expect("the rows fit");
-        let (q, slow_q) = (unroll(&agent), unroll(&slow_agent));
+        let (q, slow_q) = (unroll(&agent), unroll(&slow_agent).into());
         let reward: Vec<f64> = batch.reward.iter().map(|&reward| f64::from(reward)).collect();
         let outcome = td_losses(&batch, &reward, (&q, &mixer), (&slow_q, &*slow_mixer), setting.td);
         let outcome = outcome.expect("the shapes fit");

@@ -11,6 +11,7 @@ pub mod lpn;
 pub mod mixer;
 pub mod normaliser;
 pub mod scheme;
+pub mod slow;
 pub mod td;
 pub mod view;
 

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::agent::Unroll;
 use super::mixer::{JointStep, LossTerms, Mixer, TdBatch, masked_mean};
+use super::slow::SlowValues;
 use crate::nn::Sparse;
 use crate::nn::kernel::{Read, Real, each_shard, shard};
 use crate::nn::params::scalar;
@@ -89,7 +90,7 @@ fn picked(q: &Tensor, action: &[u32]) -> Result<Tensor> {
 /// The rows of frames `range` out of `frames` per episode, for one row per frame.
 fn frames_of(state: &Sparse, frames: usize, range: std::ops::Range<usize>) -> Sparse {
     let episodes = state.rows() / frames.max(1);
-    state.select((0..episodes).flat_map(|b| range.clone().map(move |t| b * frames + t)))
+    state.select((0..episodes).map(|b| b * frames + range.start..b * frames + range.end))
 }
 
 /// What stands for the value of the next step in each target: of `bootstrap` `[B, T, K]` the share 1 - λ, and λ of
@@ -128,7 +129,7 @@ pub fn td_losses(
     batch: &Batch,
     reward: &[f64],
     online: (&Unroll, &dyn Mixer),
-    slow: (&Unroll, &dyn Mixer),
+    slow: (&SlowValues, &dyn Mixer),
     config: TdConfig,
 ) -> Result<TdOutcome> {
     td_losses_chosen(batch, reward, online, slow, config, None)
@@ -143,7 +144,7 @@ pub fn td_losses_chosen(
     batch: &Batch,
     reward: &[f64],
     (online, mixer): (&Unroll, &dyn Mixer),
-    (slow, slow_mixer): (&Unroll, &dyn Mixer),
+    (slow, slow_mixer): (&SlowValues, &dyn Mixer),
     config: TdConfig,
     chooser: Option<&Tensor>,
 ) -> Result<TdOutcome> {
@@ -165,13 +166,14 @@ pub fn td_losses_chosen(
     let next_max = slow_max.narrow(1, 1, t)?.contiguous()?;
     let next_actions = Tensor::from_slice(choice, (b, frames, n), cpu)?.narrow(1, 1, t)?.contiguous()?;
     let next_state = frames_of(&batch.state, frames, 1..frames);
+    let slow_hidden = slow.hidden.as_ref().map(|hidden| hidden.narrow(1, 1, t)).transpose()?;
     let bootstrap = slow_mixer.bootstrap(&JointStep {
         span: 1..frames,
         lengths: Some(&batch.lengths),
         q_taken: &next_q,
         q_max: &next_max,
         actions: &next_actions,
-        hidden: &slow.hidden.narrow(1, 1, t)?,
+        hidden: slow_hidden.as_ref(),
         state: &next_state,
         agent_inputs: &batch.inputs,
     })?;
@@ -202,7 +204,7 @@ pub fn td_losses_chosen(
         q_taken,
         q_max: &q_max,
         actions,
-        hidden: &hidden,
+        hidden: Some(&hidden),
         state: &state,
         agent_inputs: &batch.inputs,
     };

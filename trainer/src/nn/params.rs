@@ -1,6 +1,7 @@
 //! The parameters of a network: named, ordered by name, initialised from the run's seed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
@@ -24,13 +25,21 @@ pub struct Params {
     open: bool,
     /// Whether networks built from here take part in gradients.
     learns: bool,
+    generation: Arc<AtomicU64>,
+}
+
+/// A number that no other set of values in this process has.
+fn fresh_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Params {
     /// An empty set that networks fill when they are built.
     #[must_use]
     pub fn new(seed: u64, dtype: DType) -> Self {
-        Self { vars: Arc::default(), seed, dtype, open: true, learns: true }
+        let generation = Arc::new(AtomicU64::new(fresh_generation()));
+        Self { vars: Arc::default(), seed, dtype, open: true, learns: true, generation }
     }
 
     /// A set with equal values that receives no gradients: the slow copy of a network.
@@ -42,7 +51,9 @@ impl Params {
         for (name, var) in self.vars() {
             vars.insert(name, Var::from_tensor(&var.copy()?)?);
         }
-        Ok(Self { vars: Arc::new(Mutex::new(vars)), open: false, learns: false, ..self.clone() })
+        let generation = Arc::new(AtomicU64::new(fresh_generation()));
+        let vars = Arc::new(Mutex::new(vars));
+        Ok(Self { vars, open: false, learns: false, generation, ..self.clone() })
     }
 
     /// A builder at the root, for network constructors.
@@ -63,11 +74,25 @@ impl Params {
         self.lock().values().map(|var| var.elem_count()).sum()
     }
 
+    /// What number type the parameters have.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// A number that changes with [`Self::copy_from`] and [`Self::set_values`], and is no other set's: as long as it is
+    /// the same, a set that no optimiser moves has the same values.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
     /// Overwrites the values with those of `other`, which has the same names.
     ///
     /// # Errors
     /// If a name or shape differs.
     pub fn copy_from(&self, other: &Self) -> Result<()> {
+        self.generation.store(fresh_generation(), Ordering::Relaxed);
         let from = other.lock().clone();
         for (name, var) in self.lock().iter() {
             match from.get(name) {
@@ -97,6 +122,7 @@ impl Params {
     /// # Errors
     /// Names the parameter that is missing, unknown, or of another shape.
     pub fn set_values(&self, values: &Values) -> Result<()> {
+        self.generation.store(fresh_generation(), Ordering::Relaxed);
         let vars = self.lock();
         if let Some(name) = values.keys().find(|name| !vars.contains_key(*name)) {
             candle_core::bail!("parameter {name} is not part of this network");

@@ -207,15 +207,21 @@ impl Sparse {
         builder.build()
     }
 
-    /// The rows that `keep` names, in that order.
+    /// The rows in `ranges`, in that order.
     #[must_use]
-    pub fn select(&self, keep: impl Iterator<Item = usize>) -> Self {
-        let mut builder = Builder::like(self);
-        for index in keep {
-            builder.extend(0, self.row(index));
-            builder.end_row();
+    pub fn select(&self, ranges: impl Iterator<Item = Range<usize>>) -> Self {
+        let Self(from) = self;
+        let Builder(mut to) = Builder::like(self);
+        for range in ranges {
+            let Some(last) = range.clone().last() else { continue };
+            let first = range.start.checked_sub(1).map_or(0, |before| from.ends[before]);
+            let entries = first as usize..from.ends[last] as usize;
+            let start = to.columns.len() as u32;
+            to.ends.extend(from.ends[range].iter().map(|end| end - first + start));
+            to.columns.extend_from_slice(&from.columns[entries.clone()]);
+            to.values.extend_from_slice(&from.values[entries]);
         }
-        builder.build()
+        Builder(to).build()
     }
 
     /// Row by row, the columns in the range of each part, one part after the other.
@@ -276,5 +282,9 @@ mod tests {
         let both = dense(&left.beside(&pairs));
         assert_eq!(both[0], [5.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
         assert_eq!(both[1], [0.0, 6.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+        let rows = Sparse::from_dense(2, &[1.0, 2.0, 0.0, 0.0, 0.0, 3.0, 4.0, 0.0]);
+        let some = rows.select([2..4, 1..1, 0..2, 2..3].into_iter());
+        assert_eq!(dense(&some), [[0.0, 3.0], [4.0, 0.0], [1.0, 2.0], [0.0, 0.0], [0.0, 3.0]]);
+        assert_eq!(rows.select([2..2, 0..0].into_iter()).rows(), 0);
     }
 }

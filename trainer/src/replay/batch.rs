@@ -1,13 +1,16 @@
 //! Episodes as the learner wants them: padded to the longest, sparse, with a mask.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::env::EnvSpec;
 use crate::learner::agent::Span;
+use crate::learner::slow::Kept;
 use crate::learner::view::View;
 use crate::nn::Sparse;
 use crate::nn::sparse::Builder;
-use crate::replay::{Episode, PackedRows};
+use crate::replay::{Episode, PackedRows, Sampled};
 
 /// B episodes of up to T steps. The only place that pads.
 ///
@@ -40,6 +43,8 @@ pub struct Batch {
     pub mask: Vec<f32>,
     /// `[B]`, frames that exist: one more than steps.
     pub lengths: Vec<usize>,
+    /// `[B]`, what slow networks made of the episodes; empty where that is not to be kept.
+    pub kept: Vec<Arc<Kept>>,
 }
 
 /// I, the width of an agent's input: observation, one-hot of its last action, one-hot of its id.
@@ -112,6 +117,38 @@ impl Batch {
             terminated: concat(&parts, |part| &part.terminated),
             mask: concat(&parts, |part| &part.mask),
             lengths: episodes.iter().map(|episode| episode.len() + 1).collect(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// The same of episodes that replay gave, of which what slow networks make may be kept.
+    #[must_use]
+    pub fn sampled(spec: &EnvSpec, sampled: &[Sampled<'_>]) -> Self {
+        let episodes: Vec<&Episode> = sampled.iter().map(|sampled| sampled.episode).collect();
+        let kept = sampled.iter().map(|sampled| Arc::clone(sampled.slow)).collect();
+        Self { kept, ..Self::new(spec, &episodes) }
+    }
+
+    /// The named episodes, padded as they are here.
+    #[must_use]
+    pub fn select(&self, episodes: &[usize]) -> Self {
+        let (t, n) = (self.steps, self.agents);
+        let rows = |each: usize| episodes.iter().map(move |&b| b * each..(b + 1) * each);
+        Self {
+            episodes: episodes.len(),
+            steps: t,
+            agents: n,
+            actions_each: self.actions_each,
+            inputs: self.inputs.select(rows((t + 1) * n)),
+            state: self.state.select(rows(t + 1)),
+            teacher: self.teacher.select(rows((t + 1) * n)),
+            available: parts(&self.available, episodes, (t + 1) * n * self.actions_each),
+            actions: parts(&self.actions, episodes, t * n),
+            reward: parts(&self.reward, episodes, t),
+            terminated: parts(&self.terminated, episodes, t),
+            mask: parts(&self.mask, episodes, t),
+            lengths: episodes.iter().map(|&b| self.lengths[b]).collect(),
+            kept: episodes.iter().filter_map(|&b| self.kept.get(b).cloned()).collect(),
         }
     }
 
@@ -190,6 +227,11 @@ impl Batch {
 /// Whether an agent may take one action or another.
 fn has_choice(available: &[bool]) -> bool {
     available.iter().filter(|&&yes| yes).count() > 1
+}
+
+/// The parts of `each` numbers that `indices` name.
+fn parts<T: Copy>(numbers: &[T], indices: &[usize], each: usize) -> Vec<T> {
+    indices.iter().flat_map(|&index| &numbers[index * each..][..each]).copied().collect()
 }
 
 /// The numbers of all parts, one part after the other.

@@ -13,13 +13,30 @@ pub use episode::Episode;
 pub use packed::PackedRows;
 pub use rows::Rows;
 
+use crate::learner::slow::Kept;
 use crate::seed::Draw;
 
 /// The newest episodes, first in first out.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayBuffer {
     capacity: usize,
-    episodes: VecDeque<Arc<Episode>>,
+    episodes: VecDeque<Stored>,
+}
+
+/// An episode, and what slow networks made of it: it goes when the episode does, and is in no checkpoint.
+#[derive(Clone, Debug)]
+struct Stored {
+    episode: Arc<Episode>,
+    slow: Arc<Kept>,
+}
+
+/// An episode that was drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampled<'a> {
+    /// What happened.
+    pub episode: &'a Episode,
+    /// What slow networks made of it.
+    pub slow: &'a Arc<Kept>,
 }
 
 impl ReplayBuffer {
@@ -34,7 +51,7 @@ impl ReplayBuffer {
         if self.episodes.len() == self.capacity {
             self.episodes.pop_front();
         }
-        self.episodes.push_back(episode.into());
+        self.episodes.push_back(Stored { episode: episode.into(), slow: Arc::default() });
     }
 
     /// Episodes held.
@@ -51,12 +68,12 @@ impl ReplayBuffer {
 
     /// Oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Episode> {
-        self.episodes.iter().map(|episode| &**episode)
+        self.shared().map(|episode| &**episode)
     }
 
     /// Oldest first, to be kept by others as well.
     pub fn shared(&self) -> impl Iterator<Item = &Arc<Episode>> {
-        self.episodes.iter()
+        self.episodes.iter().map(|stored| &stored.episode)
     }
 
     /// Bytes in memory.
@@ -66,7 +83,7 @@ impl ReplayBuffer {
     }
 
     /// `count` different episodes, each set equally likely; `None` while fewer are held.
-    pub fn sample(&self, count: usize, rng: &mut impl Draw) -> Option<Vec<&Episode>> {
+    pub fn sample(&self, count: usize, rng: &mut impl Draw) -> Option<Vec<Sampled<'_>>> {
         self.sample_of((0, 1), count, rng)
     }
 
@@ -76,7 +93,7 @@ impl ReplayBuffer {
         (first, stride): (usize, usize),
         count: usize,
         rng: &mut impl Draw,
-    ) -> Option<Vec<&Episode>> {
+    ) -> Option<Vec<Sampled<'_>>> {
         let held = self.len().saturating_sub(first).div_ceil(stride);
         if held < count {
             return None;
@@ -87,6 +104,7 @@ impl ReplayBuffer {
             let index = rng.below(last + 1);
             chosen.push(if chosen.contains(&index) { last } else { index });
         }
-        Some(chosen.into_iter().map(|index| &*self.episodes[first + index * stride]).collect())
+        let stored = chosen.into_iter().map(|index| &self.episodes[first + index * stride]);
+        Some(stored.map(|Stored { episode, slow }| Sampled { episode, slow }).collect())
     }
 }

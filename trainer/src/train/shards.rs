@@ -14,7 +14,6 @@ use super::Run;
 use crate::error::{During, LearnError, TrainError};
 use crate::learner::scheme::Metrics;
 use crate::nn::params::Values;
-use crate::replay::Batch;
 use crate::seed::stream;
 
 /// Updates from one comparison of all parameters to the next.
@@ -80,9 +79,8 @@ impl Run {
         let oldest = self.counters.episode - self.replay.len() as u64;
         let first = ((shard + shards as u64 - oldest % shards as u64) % shards as u64) as usize;
         let count = self.config.replay.batch / shards;
-        let Some(episodes) = self.replay.sample_of((first, shards), count, &mut rng) else { return Ok(None) };
-        let mut batch = Batch::new(&self.spec, &episodes);
-        batch.scale_rewards(self.config.learner.reward_scale as f32);
+        let Some(sampled) = self.replay.sample_of((first, shards), count, &mut rng) else { return Ok(None) };
+        let batch = self.config.learner.batch(&self.spec, &sampled);
         let metrics = self.scheme.update(&batch, &mut stream(seed, &format!("update/{update}/{shard}")))?;
         let mut gradients = Vec::new();
         for (_, optimiser) in self.scheme.optimisers_mut() {

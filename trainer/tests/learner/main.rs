@@ -6,4 +6,5 @@ mod differences;
 mod kernels;
 mod mixers;
 mod networks;
+mod slow;
 mod teams;

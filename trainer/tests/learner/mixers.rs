@@ -113,7 +113,7 @@ impl Play {
             q_taken: &self.q_taken,
             q_max: &self.q_max,
             actions: &self.actions,
-            hidden: &self.hidden,
+            hidden: Some(&self.hidden),
             state: &self.state,
             agent_inputs: &self.agent_inputs,
         }
@@ -254,8 +254,8 @@ fn all_joint_actions(rng: &mut ChaCha8Rng) -> Result<(Play, usize)> {
         q_max: each(&|_, agent| utility(agent, best[agent]))?,
         actions: each(&|joint, agent| action(joint, agent) as f64)?.to_dtype(DType::U32)?,
         hidden: Var::from_tensor(&features)?,
-        state: state.select((0..count).map(|_| 0)),
-        agent_inputs: inputs.select((0..count * 2 * n).map(|row| row % (2 * n))),
+        state: state.select((0..count).map(|_| 0..1)),
+        agent_inputs: inputs.select((0..count).map(|_| 0..2 * n)),
     };
     Ok((play, greedy))
 }

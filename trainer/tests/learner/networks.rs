@@ -32,7 +32,7 @@ fn utilities(scheme: &dyn Scheme, network: &str, view: &View<'_>) -> Result<Vec<
 
 /// The rows of `rows` in the reverse order.
 fn reversed(rows: &Sparse) -> Sparse {
-    rows.select((0..rows.rows()).rev())
+    rows.select((0..rows.rows()).rev().map(|row| row..row + 1))
 }
 
 /// A random order of `count` units.

@@ -2,6 +2,7 @@
 
 mod against;
 mod dense;
+mod kept;
 pub mod mixers;
 mod rate;
 mod show;
@@ -63,6 +64,8 @@ pub struct Bench {
     pub parameters: Vec<(String, usize)>,
     /// What the updates were made on.
     pub batch: BatchFacts,
+    /// Share of the episodes of which the slow networks' values were kept, mean.
+    pub kept: f64,
     /// The other learner, if one was asked for.
     pub against: Option<Against>,
 }
@@ -147,15 +150,18 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
         Some(steps) => dense::episodes(&spec, steps, count, config.seed),
         None => played.into_iter().map(|played| played.episode).collect(),
     };
-    episodes.into_iter().for_each(|episode| replay.push(episode));
+    // Those of one batch: every update knows them all.
+    episodes.into_iter().take(config.replay.batch).for_each(|episode| replay.push(episode));
+    let mut known = 0;
     let mut one_update = |update: usize| -> anyhow::Result<BatchFacts> {
         let mut rng = stream(config.seed, &format!("bench/replay/{update}"));
-        let episodes = replay.sample(config.replay.batch, &mut rng);
-        let episodes = episodes.context("the replay holds less than a batch")?;
+        let sampled = replay.sample(config.replay.batch, &mut rng);
+        let sampled = sampled.context("the replay holds less than a batch")?;
+        known += kept::leave(config, &sampled, update, request.updates);
         let mut rng = stream(config.seed, &format!("bench/update/{update}"));
         let batch = {
             timed!("batch");
-            Batch::new(&spec, &episodes)
+            config.learner.batch(&spec, &sampled)
         };
         scheme.update(&batch, &mut rng)?;
         Ok(BatchFacts::of(&batch))
@@ -179,6 +185,7 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
         tracing::subscriber::with_default(phases.clone(), || one_update(update))?;
     }
     let update_s = median(&updates_s);
+    let drawn = (1 + updates_s.len() + request.updates) * config.replay.batch;
     Ok(Bench {
         algorithm: config.algorithm(),
         update_s,
@@ -191,6 +198,7 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
         threads: rayon::current_num_threads(),
         parameters: scheme.params().into_iter().map(|(name, set)| (name.to_owned(), set.count())).collect(),
         batch: facts,
+        kept: known as f64 / drawn.max(1) as f64,
         against: against.map(|against| against.compared_with(update_s)),
     })
 }

@@ -57,8 +57,8 @@ pub struct JointStep<'a> {
     pub q_max: &'a Tensor,
     /// u, `[B, T, N]` as `u32`.
     pub actions: &'a Tensor,
-    /// Recurrent features of the agents, `[B, T, N, H]`.
-    pub hidden: &'a Tensor,
+    /// Recurrent features of the agents, `[B, T, N, H]`; always there for a mixer that [reads](Mixer::reads_hidden) them.
+    pub hidden: Option<&'a Tensor>,
     /// `[B·T, S]`
     pub state: &'a Sparse,
     /// `[B·(T+1)·N, I]` from frame 0, for mixers with recurrent agents of their own.
@@ -72,8 +72,11 @@ impl JointStep<'_> {
         let (episodes, agents) = (self.q_taken.dims()[0], self.q_taken.dims()[2]);
         let frames = self.agent_inputs.rows() / (episodes * agents);
         let span = self.span.start * agents..self.span.end * agents;
-        let rows = |episode: usize| span.clone().map(move |row| episode * frames * agents + row);
-        self.agent_inputs.select((0..episodes).flat_map(rows))
+        let rows = |episode: usize| {
+            let first = episode * frames * agents;
+            first + span.start..first + span.end
+        };
+        self.agent_inputs.select((0..episodes).map(rows))
     }
 }
 
@@ -96,6 +99,11 @@ pub type LossTerms = Vec<(&'static str, f64, Tensor)>;
 
 /// Factorises the team's value into the agents' utilities.
 pub trait Mixer: Send + Sync {
+    /// Whether it looks at the agents' recurrent features.
+    fn reads_hidden(&self) -> bool {
+        false
+    }
+
     /// Q_tot(s, u), `[B, T, K]`.
     ///
     /// # Errors

@@ -58,7 +58,10 @@ impl Qtran {
     fn encode(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let MixerShape { agents, actions, hidden, .. } = self.shape;
         let picks = Sparse::one_hot(actions, &step.actions.flatten_all()?.to_vec1()?);
-        let features = step.hidden.reshape(((), hidden))?;
+        let Some(features) = step.hidden else {
+            candle_core::bail!("qtran: no recurrent features of the agents")
+        };
+        let features = features.reshape(((), hidden))?;
         let each = joint_linear(&picks, &features, &self.encoder[0])?.relu()?;
         let sum = each.reshape(((), agents, hidden + actions))?.sum(1)?;
         let (weight, bias) = &self.encoder[1];
@@ -67,6 +70,10 @@ impl Qtran {
 }
 
 impl Mixer for Qtran {
+    fn reads_hidden(&self) -> bool {
+        true
+    }
+
     /// `Q_jt`.
     fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let (b, t, _) = step.q_taken.dims3()?;
@@ -75,8 +82,8 @@ impl Mixer for Qtran {
 
     fn losses(&self, td: &TdBatch<'_>) -> Result<LossTerms> {
         let joint = self.q_tot(&td.taken)?;
-        let hidden = td.greedy.hidden.detach();
-        let best = self.q_tot(&JointStep { hidden: &hidden, ..td.greedy.clone() })?.detach();
+        let hidden = td.greedy.hidden.map(Tensor::detach);
+        let best = self.q_tot(&JointStep { hidden: hidden.as_ref(), ..td.greedy.clone() })?.detach();
         let v = self.v.sparse(td.taken.state)?.reshape(joint.shape())?;
         let opt = ((td.greedy.q_taken.sum_keepdim(2)? - best)? + &v)?;
         let nopt = ((td.taken.q_taken.sum_keepdim(2)? - joint.detach())? + v)?;

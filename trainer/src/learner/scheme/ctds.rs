@@ -17,6 +17,7 @@ use super::{Metrics, Scheme, SchemeKind, Setting, minimise};
 use crate::error::{ConfigError, During, LearnError};
 use crate::learner::agent::{Agent, Input, Unroll};
 use crate::learner::mixer::Mixer;
+use crate::learner::slow::slow_values;
 use crate::learner::td::{TdConfig, td_losses};
 use crate::learner::view::{View, privileged_dim};
 use crate::nn::kernel::squared_distance;
@@ -128,7 +129,11 @@ impl Scheme for Ctds {
             },
             || {
                 timed!("slow teacher forward");
-                self.slow_teacher.unroll(&seen, span, None).during("slow teacher")
+                slow_values(batch, &self.slow, &*self.slow_mixer, |batch| {
+                    let seen = batch.view().privileged()?;
+                    self.slow_teacher.unroll(&Input::Sparse(&seen), batch.span(), None)
+                })
+                .during("slow teacher")
             },
         );
         let (teacher, slow) = (teacher?, slow?);

@@ -18,6 +18,7 @@ use crate::learner::ggn::{Ggn, StateInput};
 use crate::learner::idm::{Idm, IdmConfig};
 use crate::learner::lpn::Lpn;
 use crate::learner::mixer::Mixer;
+use crate::learner::slow::{SlowValues, slow_values};
 use crate::learner::td::{TdConfig, td_losses};
 use crate::learner::view::View;
 use crate::nn::{Optimiser, OptimiserConfig, Params};
@@ -226,8 +227,10 @@ impl Ddn {
             || {
                 let slow = || {
                     timed!("slow leader forward");
-                    let unroll = self.slow_ggn.unroll(x, state, span, None);
-                    unroll.during("slow global guiding network")
+                    slow_values(batch, &self.slow, &*self.slow_mixer, |batch| {
+                        self.slow_ggn.unroll(&batch.inputs, &batch.state, batch.span(), None)
+                    })
+                    .during("slow global guiding network")
                 };
                 both(slow, || follower_forward(batch, &self.lpn, &self.config.distill))
             },
@@ -267,7 +270,7 @@ fn lead(
     batch: &Batch,
     reward: &[f64],
     online: (&Unroll, &dyn Mixer),
-    slow: (&Unroll, &dyn Mixer),
+    slow: (&SlowValues, &dyn Mixer),
     td: TdConfig,
     optimiser: &mut Optimiser,
 ) -> Result<Metrics, LearnError> {

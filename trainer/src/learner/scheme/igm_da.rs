@@ -16,6 +16,7 @@ use super::{Metrics, Scheme, SchemeKind, Setting, minimise};
 use crate::error::{ConfigError, During, LearnError};
 use crate::learner::agent::{Agent, Input, Unroll};
 use crate::learner::mixer::Mixer;
+use crate::learner::slow::slow_values;
 use crate::learner::td::{TdConfig, greedy_rows, td_losses_chosen};
 use crate::learner::view::{View, privileged_dim};
 use crate::nn::kernel::squared_distance;
@@ -138,7 +139,11 @@ impl Scheme for IgmDa {
             },
             || {
                 timed!("slow expert and learner forward");
-                let slow = self.slow_expert.unroll(&seen, span, None).during("slow expert");
+                let slow = slow_values(batch, &self.slow, &*self.slow_mixer, |batch| {
+                    let seen = batch.view().privileged()?;
+                    self.slow_expert.unroll(&Input::Sparse(&seen), batch.span(), None)
+                })
+                .during("slow expert");
                 (slow, self.learner.unroll(&own, span, None).during("learner"))
             },
         );

@@ -50,6 +50,8 @@ impl Scheme for Normalised {
         let batch = Batch {
             inputs: self.normaliser.inputs(&batch.inputs),
             state: self.normaliser.states(&batch.state, exists),
+            // The same episode is other numbers to the networks next time.
+            kept: Vec::new(),
             ..batch.clone()
         };
         self.inner.update(&batch, rng)

@@ -7,6 +7,7 @@ use super::{Metrics, Scheme, SchemeKind, Setting, minimise};
 use crate::error::{ConfigError, During, LearnError};
 use crate::learner::agent::{Agent, Input, Unroll};
 use crate::learner::mixer::Mixer;
+use crate::learner::slow::slow_values;
 use crate::learner::td::{TdConfig, td_losses};
 use crate::learner::view::View;
 use crate::nn::{Optimiser, OptimiserConfig, Params};
@@ -86,7 +87,10 @@ impl Scheme for Plain {
             },
             || {
                 timed!("slow agents forward");
-                self.slow_agent.unroll(&input, span, None).during("slow agents")
+                slow_values(batch, &self.slow, &*self.slow_mixer, |batch| {
+                    self.slow_agent.unroll(&Input::Sparse(&batch.inputs), batch.span(), None)
+                })
+                .during("slow agents")
             },
         );
         let (online, slow) = (online?, slow?);

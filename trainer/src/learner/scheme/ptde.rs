@@ -198,7 +198,7 @@ impl Ptde {
                 run(&self.slow_agent, &self.slow_coach, noise.map(|noise| &noise.slow)).during("slow teacher")
             },
         );
-        let (online, slow) = (online?, slow?);
+        let (online, slow) = (online?, slow?.into());
         let reward: Vec<f64> = batch.reward.iter().map(|&reward| f64::from(reward)).collect();
         let (online, slow) = ((&online, &*self.mixer), (&slow, &*self.slow_mixer));
         let outcome = td_losses(batch, &reward, online, slow, self.td).during("temporal differences")?;

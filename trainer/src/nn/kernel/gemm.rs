@@ -5,6 +5,7 @@
 //! `k` in order with fused multiply-adds, whatever the blocking: the bits depend on neither the
 //! block sizes nor the vector width.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use super::Real;
@@ -261,7 +262,10 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
         let sums = match order {
             Order::Rows(stride) => {
                 let len = panel.len();
-                let a = std::array::from_fn(|r| &std::hint::black_box(&a[(i + r) * stride + panel.start..])[..len]);
+                // A compiler that sees how far apart rows are has one address for all of them and computes the others
+                // anew for every column, on units that the products need.
+                let row = |r: usize| black_box(&a[(i + r) * stride + panel.start..]);
+                let a = std::array::from_fn(|r| &row(r)[..len]);
                 add_by_row(sums, a, len, rows)
             }
             Order::Columns(stride) => add_by_column(sums, &a[panel.start * stride + i..], stride, rows),
