@@ -7,7 +7,9 @@ use candle_core::{Device, Result, Tensor};
 use super::cell::cell_backward;
 use super::{Dims, Grads, Recurrent};
 use crate::nn::kernel::linear::add_rows;
-use crate::nn::kernel::{Order, Read, Real, gemm, make_shards, product, shard, sum_shards, vectorised};
+use crate::nn::kernel::{
+    At, Every, Order, Read, Real, Rows, Start, gemm, gemm_rows, make_shards, shard, sum_shards, vectorised,
+};
 
 /// Rows that a shard collects before it adds them to the gradients of the weights.
 const ROWS: usize = 128;
@@ -77,9 +79,11 @@ fn copy_row<T: Real>(from: Option<&[T]>, row: usize, to: &mut [T]) {
 /// Matrices of several steps, for the gradients of the weights.
 struct Collected<T> {
     rows: usize,
-    features: Vec<T>,
+    /// Where the features of each row begin.
+    features: Vec<usize>,
     before: Vec<T>,
-    after: Vec<T>,
+    /// Where the hidden state after each row's step begins.
+    after: Vec<usize>,
     dgates: Vec<T>,
     drecurrent: Vec<T>,
     doutput: Vec<T>,
@@ -87,13 +91,13 @@ struct Collected<T> {
 
 impl<T: Real> Collected<T> {
     #[inline(always)]
-    fn new(Dims { f, h, a, .. }: Dims, rows: usize) -> Self {
+    fn new(Dims { h, a, .. }: Dims, rows: usize) -> Self {
         let zeros = |width| vec![T::ZERO; rows * width];
         Self {
             rows: 0,
-            features: zeros(f),
+            features: vec![0; rows],
             before: zeros(h),
-            after: zeros(h),
+            after: vec![0; rows],
             dgates: zeros(3 * h),
             drecurrent: zeros(3 * h),
             doutput: zeros(a),
@@ -102,7 +106,7 @@ impl<T: Real> Collected<T> {
 
     /// Adds the products of all collected rows to the flat gradient and starts again.
     #[inline(always)]
-    fn add_to(&mut self, dims: Dims, flat: &mut [T]) {
+    fn add_to(&mut self, dims: Dims, past: &Past<'_, T>, flat: &mut [T]) {
         let Dims { f, h, a, .. } = dims;
         let ends = dims.ends();
         let mut rest = flat;
@@ -114,9 +118,10 @@ impl<T: Real> Collected<T> {
         });
         let [dw_input, db_input, dw_hidden, db_hidden, dw_output, db_output] = parts;
         let rows = self.rows;
-        weight_grads((rows, 3 * h, f), &self.dgates, &self.features, dw_input, db_input);
-        weight_grads((rows, 3 * h, h), &self.drecurrent, &self.before, dw_hidden, db_hidden);
-        weight_grads((rows, a, h), &self.doutput, &self.after, dw_output, db_output);
+        let (features, after) = (At(&self.features), At(&self.after));
+        weight_grads((rows, 3 * h, f), &self.dgates, (past.features, features), dw_input, db_input);
+        weight_grads((rows, 3 * h, h), &self.drecurrent, (&self.before, Every(h)), dw_hidden, db_hidden);
+        weight_grads((rows, a, h), &self.doutput, (past.hidden, after), dw_output, db_output);
         self.rows = 0;
     }
 }
@@ -126,11 +131,11 @@ impl<T: Real> Collected<T> {
 fn weight_grads<T: Real>(
     (rows, out, width): (usize, usize, usize),
     d: &[T],
-    x: &[T],
+    x: (&[T], impl Rows),
     dw: &mut [T],
     db: &mut [T],
 ) {
-    gemm((out, width, rows), d, Order::Columns(out), &x[..rows * width], dw);
+    gemm_rows((out, width, rows), (d, Order::Columns(out)), x, Start::Sum, (dw, Every(width)));
     add_rows(&d[..rows * out], db);
 }
 
@@ -152,7 +157,7 @@ fn backward_shard<T: Real>(
     let mut collected = Collected::new(dims, ROWS + most);
     let mut carry = vec![T::ZERO; most * h];
     let mut dhidden = vec![T::ZERO; most * h];
-    let mut dstep = vec![T::ZERO; most * f];
+    let mut places = Vec::with_capacity(most);
     // Backwards, sequences join; they stay in the order in which they came.
     let mut running: Vec<usize> = Vec::new();
     // Places in `running`, by ascending sequence: so the forward pass went through a step.
@@ -165,14 +170,16 @@ fn backward_shard<T: Real>(
             order.sort_unstable_by_key(|&inner| running[inner]);
         }
         let at = collected.rows;
+        places.clear();
         for (inner, &sequence) in running.iter().enumerate() {
             let row = from + dims.row(sequence, step);
             let place = at + inner;
             let before =
                 if step == 0 { &first[sequence * h..][..h] } else { &past.hidden[(row - n) * h..][..h] };
-            collected.features[place * f..][..f].copy_from_slice(&past.features[row * f..][..f]);
+            collected.features[place] = row * f;
+            collected.after[place] = row * h;
+            places.push(dims.row(sequence, step) * f);
             collected.before[place * h..][..h].copy_from_slice(before);
-            collected.after[place * h..][..h].copy_from_slice(&past.hidden[row * h..][..h]);
             copy_row(past.doutput, row, &mut collected.doutput[place * a..][..a]);
             copy_row(past.dhidden, row, &mut dhidden[inner * h..][..h]);
         }
@@ -194,16 +201,12 @@ fn backward_shard<T: Real>(
         let across = Order::Rows(3 * h);
         let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
         gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
-        let dstep = &mut dstep[..rows * f];
         let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];
-        product((rows, f, 3 * h), dgates, across, input, dstep);
-        for (&sequence, dstep) in running.iter().zip(dstep.chunks_exact(f)) {
-            dx[dims.row(sequence, step) * f..][..f].copy_from_slice(dstep);
-        }
+        gemm_rows((rows, f, 3 * h), (dgates, across), (input, Every(f)), Start::Zero, (dx, At(&places)));
         collected.rows += rows;
         if collected.rows >= ROWS {
-            collected.add_to(dims, to);
+            collected.add_to(dims, past, to);
         }
     }
-    collected.add_to(dims, to);
+    collected.add_to(dims, past, to);
 }
