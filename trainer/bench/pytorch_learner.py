@@ -14,7 +14,8 @@ Equal on both sides:
                         action and number among them) and 15 in a state; as many available actions and idle agents
 
 Not equal: ddn-train's time includes drawing episodes from a packed replay and padding them; here only the update is timed,
-and it starts from a batch in memory. There, sums skip zeros and rows that no loss counts, and the IDM runs on the frame
+and it starts from a batch in memory. There, the slow networks are not unrolled over episodes that they have seen since the
+last copy, of which as many are left as in training (`--set learner.keep_slow=false`: over all of them); sums skip zeros and rows that no loss counts, and the IDM runs on the frame
 after the last step as well.
 It means to be the learner a careful PyTorch user would write: the recurrent layers run over whole sequences in one call,
 everything is laid out time first, targets are computed without a graph, the optimisers use their multi-tensor forms, and

@@ -124,7 +124,7 @@ pub struct LearnerConfig {
     /// Episodes between copies into the slow networks.
     pub target_interval: u64,
     /// What the slow networks make of an episode is kept until the next copy, in the replay: the same bits in less time,
-    /// for 4 bytes per step, agent and action.
+    /// for 4 bytes per step, agent and action. Nothing is kept with the scheme PTDE, the mixer QTRAN or `normalise`.
     pub keep_slow: bool,
     /// Largest gradient norm of each optimiser.
     pub clip: f64,
@@ -327,7 +327,7 @@ impl ExperimentConfig {
     }
 
     /// Refuses a `config.toml` that was changed since the checkpoint `saved` was written. What
-    /// changes no result, `threads` and `checkpoint.keep`, may differ.
+    /// changes no result, `threads`, `checkpoint.keep` and `learner.keep_slow`, may differ.
     ///
     /// # Errors
     /// Names the tables that differ.
@@ -351,6 +351,7 @@ impl ExperimentConfig {
         let mut given = self.clone();
         given.threads = saved.threads;
         given.checkpoint.keep = saved.checkpoint.keep;
+        given.learner.keep_slow = saved.learner.keep_slow;
         for key in env::registry::free(&saved.env) {
             if let (Some(given), Some(saved)) = (given.env.get_mut(*key), saved.env.get(*key)) {
                 given.clone_from(saved);
@@ -484,7 +485,8 @@ mod tests {
         let edited = load(&["t_max=20", "learner.gamma=0.5"]).expect("valid values");
         let message = edited.must_be(&saved).expect_err("two keys differ").to_string();
         assert!(message.contains("learner, t_max"), "{message}");
-        load(&["threads=1", "checkpoint.keep=9"]).expect("valid").must_be(&saved).expect("no result differs");
+        let free = ["threads=1", "checkpoint.keep=9", "learner.keep_slow=false"];
+        load(&free).expect("valid").must_be(&saved).expect("no result differs");
     }
 
     #[test]

@@ -271,6 +271,7 @@ impl Run {
         }
         if self.counters.episode - self.counters.synced >= self.config.learner.target_interval {
             self.scheme.sync_slow().during("copying into the slow networks")?;
+            self.replay.forget();
             self.counters.synced = self.counters.episode;
         }
         Ok(())

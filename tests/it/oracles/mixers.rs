@@ -16,6 +16,10 @@ use super::{CLOSE, Oracle, PLAIN, mixer, setting};
 struct Watched(Box<dyn Mixer>, Mutex<Option<Tensor>>);
 
 impl Mixer for Watched {
+    fn reads_hidden(&self) -> bool {
+        self.0.reads_hidden()
+    }
+
     fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
         self.0.q_tot(step)
     }

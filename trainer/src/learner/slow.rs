@@ -1,8 +1,8 @@
 //! What slow networks make of an episode, kept until they change.
 //!
 //! Between two copies into them, slow networks give the same utilities of the same episode, to the bit, whatever else
-//! is in its batch. Replay hands out an episode several times in that while, so that a third to nine tenths of what
-//! the slow networks would be asked is known already.
+//! is in its batch. Replay hands out an episode more than once in that while: of the paper's 5000 episodes 44 of a hundred
+//! that are drawn are known on the mean, more while there are fewer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -70,7 +70,7 @@ impl From<Unroll> for SlowValues {
 /// the episodes of which nothing is kept.
 ///
 /// All are run where nothing may be kept: the batch came without [`Batch::kept`], `mixer` wants more than utilities, or
-/// numbers are not `f32`.
+/// numbers are not `f32`. What is kept goes by the parameters alone: one call per set of them and update.
 ///
 /// # Errors
 /// If `forward` fails.

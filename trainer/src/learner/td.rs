@@ -166,7 +166,8 @@ pub fn td_losses_chosen(
     let next_max = slow_max.narrow(1, 1, t)?.contiguous()?;
     let next_actions = Tensor::from_slice(choice, (b, frames, n), cpu)?.narrow(1, 1, t)?.contiguous()?;
     let next_state = frames_of(&batch.state, frames, 1..frames);
-    let slow_hidden = slow.hidden.as_ref().map(|hidden| hidden.narrow(1, 1, t)).transpose()?;
+    let slow_hidden = slow.hidden.as_ref().filter(|_| slow_mixer.reads_hidden());
+    let slow_hidden = slow_hidden.map(|hidden| hidden.narrow(1, 1, t)).transpose()?;
     let bootstrap = slow_mixer.bootstrap(&JointStep {
         span: 1..frames,
         lengths: Some(&batch.lengths),
@@ -204,7 +205,7 @@ pub fn td_losses_chosen(
         q_taken,
         q_max: &q_max,
         actions,
-        hidden: Some(&hidden),
+        hidden: mixer.reads_hidden().then_some(&hidden),
         state: &state,
         agent_inputs: &batch.inputs,
     };

@@ -80,8 +80,8 @@ impl Params {
         self.dtype
     }
 
-    /// A number that changes with [`Self::copy_from`] and [`Self::set_values`], and is no other set's: as long as it is
-    /// the same, a set that no optimiser moves has the same values.
+    /// A number that changes with [`Self::copy_from`] and [`Self::set_values`], and that only clones share: as long as it
+    /// is the same, so are the values, unless an optimiser or a holder of [`Self::vars`] changed them.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)

@@ -43,7 +43,8 @@ pub struct Batch {
     pub mask: Vec<f32>,
     /// `[B]`, frames that exist: one more than steps.
     pub lengths: Vec<usize>,
-    /// `[B]`, what slow networks made of the episodes; empty where that is not to be kept.
+    /// `[B]`, what slow networks made of the episodes; empty where that is not to be kept, as where inputs, state or
+    /// teacher views are no longer those of the replay.
     pub kept: Vec<Arc<Kept>>,
 }
 
@@ -125,7 +126,7 @@ impl Batch {
     #[must_use]
     pub fn sampled(spec: &EnvSpec, sampled: &[Sampled<'_>]) -> Self {
         let episodes: Vec<&Episode> = sampled.iter().map(|sampled| sampled.episode).collect();
-        let kept = sampled.iter().map(|sampled| Arc::clone(sampled.slow)).collect();
+        let kept = sampled.iter().map(|sampled| Arc::clone(sampled.kept)).collect();
         Self { kept, ..Self::new(spec, &episodes) }
     }
 

@@ -27,7 +27,7 @@ pub struct ReplayBuffer {
 #[derive(Clone, Debug)]
 struct Stored {
     episode: Arc<Episode>,
-    slow: Arc<Kept>,
+    kept: Arc<Kept>,
 }
 
 /// An episode that was drawn.
@@ -36,7 +36,7 @@ pub struct Sampled<'a> {
     /// What happened.
     pub episode: &'a Episode,
     /// What slow networks made of it.
-    pub slow: &'a Arc<Kept>,
+    pub kept: &'a Arc<Kept>,
 }
 
 impl ReplayBuffer {
@@ -51,7 +51,7 @@ impl ReplayBuffer {
         if self.episodes.len() == self.capacity {
             self.episodes.pop_front();
         }
-        self.episodes.push_back(Stored { episode: episode.into(), slow: Arc::default() });
+        self.episodes.push_back(Stored { episode: episode.into(), kept: Arc::default() });
     }
 
     /// Episodes held.
@@ -76,10 +76,15 @@ impl ReplayBuffer {
         self.episodes.iter().map(|stored| &stored.episode)
     }
 
-    /// Bytes in memory.
+    /// Bytes of the episodes in memory, without what slow networks made of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.iter().map(Episode::bytes).sum()
+    }
+
+    /// Drops what slow networks made of the episodes.
+    pub fn forget(&self) {
+        self.episodes.iter().for_each(|stored| stored.kept.forget());
     }
 
     /// `count` different episodes, each set equally likely; `None` while fewer are held.
@@ -105,6 +110,6 @@ impl ReplayBuffer {
             chosen.push(if chosen.contains(&index) { last } else { index });
         }
         let stored = chosen.into_iter().map(|index| &self.episodes[first + index * stride]);
-        Some(stored.map(|Stored { episode, slow }| Sampled { episode, slow }).collect())
+        Some(stored.map(|Stored { episode, kept }| Sampled { episode, kept }).collect())
     }
 }

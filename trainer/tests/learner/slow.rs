@@ -29,7 +29,7 @@ fn learned(config: &ExperimentConfig, keep_slow: bool) -> Result<(Vec<Metrics>, 
     let (mut all, mut known) = (Vec::new(), 0);
     for update in 0..8 {
         let sampled = replay.sample(4, &mut stream(update, "replay")).expect("enough episodes");
-        known += sampled.iter().filter(|sampled| !sampled.slow.is_empty()).count();
+        known += sampled.iter().filter(|sampled| !sampled.kept.is_empty()).count();
         let batch = LearnerConfig { keep_slow, ..LearnerConfig::default() }.batch(&spec, &sampled);
         all.push(scheme.update(&batch, &mut stream(update, "update")).expect("an update"));
         if update == 4 {
@@ -46,7 +46,7 @@ fn kept_values_change_no_bit() -> Result<()> {
         let (made, kept) = (learned(&config, false)?, learned(&config, true)?);
         assert_eq!((made.0, made.1), (kept.0, kept.1), "{}", config.algorithm());
         assert_eq!(made.2, 0, "{}", config.algorithm());
-        // z of PTDE is drawn anew for every update; QTRAN wants the features, too.
+        // PTDE keeps nothing, since its z is drawn anew unless a test forbids it; QTRAN wants the features, too.
         let (scheme, mixer) = (&config.scheme["kind"], &config.mixer["kind"]);
         let keeps = scheme.as_str() != Some("ptde") && mixer.as_str() != Some("qtran");
         assert_eq!(kept.2 > 8, keeps, "{}: {} known", config.algorithm(), kept.2);

@@ -33,7 +33,8 @@ struct Row {
 /// Times `updates` updates with every mixer, on one batch of random play. The mixers take turns, so
 /// that whatever else the machine does falls on all of them.
 ///
-/// The experiment's own mixer keeps its table, the others have their defaults.
+/// The experiment's own mixer keeps its table, the others have their defaults. Slow networks know nothing: what they
+/// make of episodes is not kept.
 ///
 /// # Errors
 /// If the config is wrong or the environment fails.

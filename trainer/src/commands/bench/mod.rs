@@ -157,7 +157,8 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
         let mut rng = stream(config.seed, &format!("bench/replay/{update}"));
         let sampled = replay.sample(config.replay.batch, &mut rng);
         let sampled = sampled.context("the replay holds less than a batch")?;
-        known += kept::leave(config, &sampled, update, request.updates);
+        let left = kept::leave(config, &sampled, update);
+        known += if update == 0 { 0 } else { left };
         let mut rng = stream(config.seed, &format!("bench/update/{update}"));
         let batch = {
             timed!("batch");
@@ -185,7 +186,7 @@ fn measure(config: &ExperimentConfig, request: &Request) -> anyhow::Result<Bench
         tracing::subscriber::with_default(phases.clone(), || one_update(update))?;
     }
     let update_s = median(&updates_s);
-    let drawn = (1 + updates_s.len() + request.updates) * config.replay.batch;
+    let drawn = (updates_s.len() + request.updates) * config.replay.batch;
     Ok(Bench {
         algorithm: config.algorithm(),
         update_s,

@@ -27,7 +27,10 @@ fn lines(bench: &Bench, to: &mut String) -> std::fmt::Result {
     )?;
     writeln!(to, "collecting      {:.0} environment steps/s", bench.env_steps_per_s)?;
     writeln!(to, "episode         {} bytes in replay", bench.episode_bytes)?;
-    writeln!(to, "slow networks   {:.0} % of the episodes known, as with a full replay", 100.0 * bench.kept)?;
+    if bench.kept > 0.0 {
+        let known = 100.0 * bench.kept;
+        writeln!(to, "slow networks   {known:.0} % of the episodes known, as with a full replay")?;
+    }
     if let Some(peak) = bench.peak_rss_bytes {
         writeln!(to, "peak memory     {:.0} MiB", peak as f64 / 1_048_576.0)?;
     }

@@ -57,7 +57,7 @@ pub struct JointStep<'a> {
     pub q_max: &'a Tensor,
     /// u, `[B, T, N]` as `u32`.
     pub actions: &'a Tensor,
-    /// Recurrent features of the agents, `[B, T, N, H]`; always there for a mixer that [reads](Mixer::reads_hidden) them.
+    /// Recurrent features of the agents, `[B, T, N, H]`, for a mixer that [reads](Mixer::reads_hidden) them.
     pub hidden: Option<&'a Tensor>,
     /// `[B·T, S]`
     pub state: &'a Sparse,
@@ -99,7 +99,7 @@ pub type LossTerms = Vec<(&'static str, f64, Tensor)>;
 
 /// Factorises the team's value into the agents' utilities.
 pub trait Mixer: Send + Sync {
-    /// Whether it looks at the agents' recurrent features.
+    /// Whether it looks at the agents' recurrent features. A mixer around another one says what that one says.
     fn reads_hidden(&self) -> bool {
         false
     }

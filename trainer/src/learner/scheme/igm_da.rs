@@ -139,9 +139,12 @@ impl Scheme for IgmDa {
             },
             || {
                 timed!("slow expert and learner forward");
-                let slow = slow_values(batch, &self.slow, &*self.slow_mixer, |batch| {
-                    let seen = batch.view().privileged()?;
-                    self.slow_expert.unroll(&Input::Sparse(&seen), batch.span(), None)
+                let slow = slow_values(batch, &self.slow, &*self.slow_mixer, |part| {
+                    if std::ptr::eq(part, batch) {
+                        return self.slow_expert.unroll(&seen, span, None);
+                    }
+                    let seen = part.view().privileged()?;
+                    self.slow_expert.unroll(&Input::Sparse(&seen), part.span(), None)
                 })
                 .during("slow expert");
                 (slow, self.learner.unroll(&own, span, None).during("learner"))
