@@ -24,6 +24,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernel/x86/columns.rs",
     "trainer/src/bin/ddn-train.rs",
     "trainer/src/memory.rs",
+    "trainer/src/nn/kernel/gemm/layout.rs",
     "trainer/src/nn/kernel/shards.rs",
 ];
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::nn::kernel::{Order, SHARDS, each_shard, gemm};
+use crate::nn::kernel::{ByRow, Every, SHARDS, each_shard, gemm};
 
 /// Multiply-adds per second of `[64, 64] · [64, 192]` out of the cache on all threads, the best of
 /// some tries.
@@ -15,7 +15,7 @@ pub(super) fn product_rate() -> f64 {
         let began = Instant::now();
         let sums = each_shard(|_| {
             let mut c = vec![0.0; m * n];
-            (0..TIMES).for_each(|_| gemm(SIZE, &a, Order::Rows(k), &b, &mut c));
+            (0..TIMES).for_each(|_| gemm(SIZE, &a, ByRow(Every(k)), &b, &mut c));
             c[0]
         });
         std::hint::black_box(sums);

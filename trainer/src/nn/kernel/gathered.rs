@@ -5,7 +5,7 @@
 //! Every sum runs over the entries in ascending order either way, and a product with a zero changes
 //! none, so which way is taken is a matter of speed alone.
 
-use super::{At, Every, Order, Real, Start, gemm_rows};
+use super::{At, ByColumn, ByRow, Every, Real, Start, gemm_rows};
 use crate::nn::Sparse;
 
 /// Rows that are looked at together.
@@ -105,7 +105,7 @@ impl<'a, T: Real> Gathered<'a, T> {
         if let Some((columns, values)) = &self.dense {
             let Part { w, stride, at, .. } = part;
             let starts: Vec<usize> = columns.iter().map(|&column| column * stride + at).collect();
-            let order = Order::Rows(columns.len());
+            let order = ByRow(Every(columns.len()));
             let size = (self.rows.len(), width, columns.len());
             gemm_rows(size, (values, order), (w, At(&starts)), start, (to, Every(width)));
             return;
@@ -120,7 +120,7 @@ impl<'a, T: Real> Gathered<'a, T> {
     pub(super) fn add_transposed(&self, width: usize, from: &[T], to: &mut [T]) {
         if let Some((columns, values)) = &self.dense {
             let starts: Vec<usize> = columns.iter().map(|&column| column * width).collect();
-            let order = Order::Columns(columns.len());
+            let order = ByColumn(Every(columns.len()));
             let size = (columns.len(), width, self.rows.len());
             gemm_rows(size, (values, order), (from, Every(width)), Start::Sum, (to, At(&starts)));
             return;

@@ -7,8 +7,8 @@ use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, T
 
 use super::wire::{self, Slot};
 use super::{
-    Order, Read, Real, ToWire, Wire, affine, elements, gemm, make_shards, shard, sum_shards, transpose,
-    vectorised,
+    ByColumn, ByRow, Every, Read, Real, ToWire, Wire, affine, elements, gemm, make_shards, shard, sum_shards,
+    transpose, vectorised,
 };
 use crate::phases::timed;
 
@@ -95,9 +95,9 @@ impl Linear {
                         cut_dead(dy, y);
                     }
                     add_rows(dy, db);
-                    gemm((o, i, rows), dy, Order::Columns(o), x, dw);
+                    gemm((o, i, rows), dy, ByColumn(Every(o)), x, dw);
                     if let Some(dx) = dx.next() {
-                        gemm((rows, i, o), dy, Order::Rows(o), w, dx);
+                        gemm((rows, i, o), dy, ByRow(Every(o)), w, dx);
                     }
                 }
             });

@@ -27,7 +27,10 @@ pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
 pub use elu::elu;
-pub use gemm::{At, Every, Order, Rows, Start, affine, gemm, gemm_rows, product, transpose};
+pub use gemm::{
+    At, ByColumn, ByRow, Every, Rows, Scaled, ShiftedScaled, Start, affine, gemm, gemm_finished, gemm_rows,
+    product, transpose,
+};
 pub use kl::kl;
 pub use linear::{Activation, linear};
 pub use real::{Read, Real, elements};

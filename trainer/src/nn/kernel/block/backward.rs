@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 
 use candle_core::{Device, Result, Tensor};
 
-use super::{Block, Dims, Grads};
+use super::own::Entries;
+use super::{Block, Dims, Grads, Kept};
 use crate::nn::kernel::sparse_linear::affine_grads;
 use crate::nn::kernel::{Read, Real, each_shard, make_shards, shard, sum_shards, transpose, vectorised};
 
@@ -15,7 +16,7 @@ impl Block {
         let grad = self.out.gradient()?;
         let Dims { i, k, m, d, .. } = self.dims;
         let guard = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(h) = guard.as_ref() else {
+        let Some(Kept { h, entries }) = guard.as_ref() else {
             candle_core::bail!("block: the forward pass kept nothing for a backward pass");
         };
         let h = T::cpu_storage_as_slice(h)?;
@@ -33,13 +34,13 @@ impl Block {
             let (h, grad) = (&h[from * m..to * m], &grad[from * d..to * d]);
             let mut dh = vec![T::ZERO; h.len()];
             let mut sums = vec![T::ZERO; (i + 1) * (m + d)];
+            let entries = entries.get(index);
             let (this, dh, sums_of) = (self, dh.as_mut_slice(), sums.as_mut_slice());
-            vectorised!(<T>(this: &Block, rows: Range<usize>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
+            vectorised!(<T>(this: &Block, rows: Range<usize>, entries: Option<&Entries>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
                 let share = this.source.share;
-                if share > 1 {
-                    this.shared_input_grads(rows.clone(), turned, grad, dh);
-                } else {
-                    this.own_input_grads(rows.clone(), turned, grad, dh);
+                match entries {
+                    Some(entries) => this.own_input_grads(entries, turned, grad, dh),
+                    None => this.shared_input_grads(rows.clone(), turned, grad, dh),
                 }
                 let scale = T::from_f64(this.source.scale);
                 for (dh, &h) in dh.iter_mut().zip(h) {
@@ -62,7 +63,11 @@ impl Block {
         ]
         .concat();
 
-        let dw = if share > 1 { self.shared_weight_grads(h, grad) } else { self.own_weight_grads(h, grad) };
+        let dw = if share > 1 {
+            self.shared_weight_grads(h, grad)
+        } else {
+            self.own_weight_grads(entries, h, grad)
+        };
         let cpu = &Device::Cpu;
         let len = flat.len();
         Ok((Some(Tensor::from_vec(flat, len, cpu)?), Some(Tensor::from_vec(dw, (k, m + 1, d), cpu)?)))

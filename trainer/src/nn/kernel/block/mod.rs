@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
+use self::own::Entries;
 use super::gathered::GROUP;
 use super::linear::relu;
 use super::sparse_linear::affine_rows;
@@ -109,9 +110,16 @@ struct Block {
     distinct: Distinct,
     /// Whether a backward pass may follow.
     keep: bool,
-    /// h of the distinct rows.
-    kept: Mutex<Option<CpuStorage>>,
+    kept: Mutex<Option<Kept>>,
     out: Arc<Slot>,
+}
+
+/// What a backward pass wants.
+struct Kept {
+    /// h of the distinct rows.
+    h: CpuStorage,
+    /// Where every row has a source of its own, the source by columns, a shard of distinct rows each.
+    entries: Vec<Entries>,
 }
 
 /// The affine maps of a block as the forward pass wants them.
@@ -153,16 +161,16 @@ impl Block {
                 relu(h);
             });
         });
-        let (out, _) = make_shards(rows / share, share * d, |index, out| {
+        let (out, entries) = make_shards(rows / share, share * d, |index, out| {
             let rows = shard(rows / share, index);
+            let entries = (share == 1).then(|| Entries::new(self, rows.clone()));
             let h = &h[rows.start * share * m..rows.end * share * m];
-            let this = self;
-            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, h: &[T], w: &[T], out: &mut [T]) {
+            let (this, entries_of) = (self, entries.as_ref());
+            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, entries_of: Option<&Entries>, h: &[T], w: &[T], out: &mut [T]) {
                 let share = this.source.share;
-                if share > 1 {
-                    this.shared_forward(rows.clone(), h, w, out);
-                } else {
-                    this.own_forward(rows.clone(), h, w, out);
+                match entries_of {
+                    Some(entries) => this.own_forward(entries, h, w, out),
+                    None => this.shared_forward(rows.clone(), h, w, out),
                 }
                 let scale = T::from_f64(this.source.scale);
                 let d = this.dims.d;
@@ -176,11 +184,13 @@ impl Block {
                     }
                 }
             });
+            entries
         });
         if self.keep
             && let Ok(mut slot) = self.kept.lock()
         {
-            *slot = Some(T::to_cpu_storage_owned(h));
+            let entries = entries.into_iter().flatten().collect();
+            *slot = Some(Kept { h: T::to_cpu_storage_owned(h), entries });
         }
         self.distinct.spread(out, d)
     }

@@ -7,105 +7,137 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::add_scaled;
-use crate::nn::kernel::{Order, Real, gemm, product, vectorised};
+use crate::nn::kernel::{
+    At, ByColumn, Every, Real, Scaled, ShiftedScaled, Start, gemm_finished, gemm_rows, shard, vectorised,
+};
 
-/// Rows of a group that are gathered at once: with 64 numbers each they stay in the cache.
-const ROWS: usize = 128;
+/// Rows whose gradients meet at once: with 64 numbers each they stay in the first-level cache.
+const ROWS: usize = 64;
 
-/// Per column of the source, the rows with an entry there.
-type Groups = Vec<Vec<(u32, f32)>>;
+/// The entries of some rows of the source, those of one column together, in the order of the rows.
+pub(super) struct Entries {
+    /// Where the entries of a column begin; one more than columns.
+    starts: Vec<usize>,
+    /// Numbered from the first.
+    rows: Vec<u32>,
+    values: Vec<f32>,
+}
 
-/// The rows of `[h, 1]` that a group names, times their source values: `[G, M + 1]`.
-#[inline(always)]
-fn gather_inputs<T: Real>(group: &[(u32, f32)], h: &[T], m: usize, to: &mut Vec<T>) {
-    to.clear();
-    for &(row, value) in group {
-        let value = T::of(value);
-        to.extend(h[row as usize * m..][..m].iter().map(|&h| h * value));
-        to.push(value);
+impl Entries {
+    pub(super) fn new(block: &Block, rows: Range<usize>) -> Self {
+        let mut starts = vec![0; block.dims.k + 1];
+        for row in rows.clone() {
+            block.source_of(row).0.iter().for_each(|&column| starts[column as usize + 1] += 1);
+        }
+        for column in 1..starts.len() {
+            starts[column] += starts[column - 1];
+        }
+        let (mut next, count) = (starts.clone(), starts[block.dims.k]);
+        let mut made = Self { starts, rows: vec![0; count], values: vec![0.0; count] };
+        for (local, row) in rows.enumerate() {
+            let (columns, values) = block.source_of(row);
+            for (&column, &value) in columns.iter().zip(values) {
+                let at = &mut next[column as usize];
+                (made.rows[*at], made.values[*at]) = (local as u32, value);
+                *at += 1;
+            }
+        }
+        made
+    }
+
+    /// Rows and values of a column.
+    #[inline(always)]
+    fn column(&self, column: usize) -> (&[u32], &[f32]) {
+        let range = self.starts[column]..self.starts[column + 1];
+        (&self.rows[range.clone()], &self.values[range])
     }
 }
 
-/// The rows of `from` that a group names: `[G, width]`.
+/// Where rows of `width` numbers begin.
 #[inline(always)]
-fn gather<T: Real>(group: &[(u32, f32)], from: &[T], width: usize, to: &mut Vec<T>) {
+fn places(rows: &[u32], width: usize, to: &mut Vec<usize>) {
     to.clear();
-    for &(row, _) in group {
-        to.extend_from_slice(&from[row as usize * width..][..width]);
-    }
+    to.extend(rows.iter().map(|&row| row as usize * width));
 }
 
 impl Block {
-    /// Rows are numbered from the first of `rows`.
-    fn groups(&self, rows: Range<usize>) -> Groups {
-        let mut groups = vec![Vec::new(); self.dims.k];
-        for (local, row) in rows.enumerate() {
-            let (columns, values) = self.source_of(row);
-            for (&column, &value) in columns.iter().zip(values) {
-                groups[column as usize].push((local as u32, value));
-            }
-        }
-        groups
-    }
-
-    /// `out` of `rows`, without scale and shift.
+    /// `out` of the rows that have `entries`, without scale and shift.
     #[inline(always)]
-    pub(super) fn own_forward<T: Real>(&self, rows: Range<usize>, h: &[T], w: &[T], out: &mut [T]) {
+    pub(super) fn own_forward<T: Real>(&self, entries: &Entries, h: &[T], w: &[T], out: &mut [T]) {
         let (m, d) = (self.dims.m, self.dims.d);
-        let (mut inputs, mut made) = (Vec::new(), vec![T::ZERO; ROWS * d]);
-        for (group, w) in self.groups(rows).iter().zip(w.chunks_exact((m + 1) * d)) {
-            for group in group.chunks(ROWS) {
-                gather_inputs(group, h, m, &mut inputs);
-                let made = &mut made[..group.len() * d];
-                product((group.len(), d, m + 1), &inputs, Order::Rows(m + 1), w, made);
-                for (&(row, _), made) in group.iter().zip(made.chunks_exact(d)) {
-                    add_scaled(&mut out[row as usize * d..][..d], T::ONE, made);
-                }
-            }
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        for (column, w) in w.chunks_exact((m + 1) * d).enumerate() {
+            let (rows, values) = entries.column(column);
+            places(rows, m, &mut from);
+            places(rows, d, &mut to);
+            let (w, constant) = w.split_at(m * d);
+            let finish = ShiftedScaled(values, constant);
+            gemm_finished((rows.len(), d, m), (h, At(&from)), w, finish, (out, At(&to)));
         }
     }
 
-    /// `dh` of `rows`, without scale; `turned` is `[K, D, M]`.
+    /// `dh` of the rows that have `entries`, without scale; `turned` is `[K, D, M]`.
     #[inline(always)]
-    pub(super) fn own_input_grads<T: Real>(
-        &self,
-        rows: Range<usize>,
-        turned: &[T],
-        grad: &[T],
-        dh: &mut [T],
-    ) {
+    pub(super) fn own_input_grads<T: Real>(&self, entries: &Entries, turned: &[T], grad: &[T], dh: &mut [T]) {
         let (m, d) = (self.dims.m, self.dims.d);
-        let (mut grads, mut made) = (Vec::new(), vec![T::ZERO; ROWS * m]);
-        for (group, turned) in self.groups(rows).iter().zip(turned.chunks_exact(d * m)) {
-            for group in group.chunks(ROWS) {
-                gather(group, grad, d, &mut grads);
-                let made = &mut made[..group.len() * m];
-                product((group.len(), m, d), &grads, Order::Rows(d), turned, made);
-                for (&(row, value), made) in group.iter().zip(made.chunks_exact(m)) {
-                    add_scaled(&mut dh[row as usize * m..][..m], T::of(value), made);
-                }
-            }
+        let (mut from, mut to) = (Vec::new(), Vec::new());
+        for (column, turned) in turned.chunks_exact(d * m).enumerate() {
+            let (rows, values) = entries.column(column);
+            places(rows, d, &mut from);
+            places(rows, m, &mut to);
+            gemm_finished((rows.len(), m, d), (grad, At(&from)), turned, Scaled(values), (dh, At(&to)));
         }
     }
 
-    /// dW `[K, M + 1, D]`: one task per k over all rows, so that no partial sums exist.
-    pub(super) fn own_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
+    /// dW `[K, M + 1, D]`: one task per k over all shards, so that no partial sums exist.
+    pub(super) fn own_weight_grads<T: Real>(&self, shards: &[Entries], h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
-        let groups = self.groups(0..self.distinct.len());
         let mut dw = vec![T::ZERO; k * (m + 1) * d];
-        dw.par_chunks_exact_mut((m + 1) * d).zip(&groups).for_each(|(dw, group)| {
-            let (size, scale, group) = ((m, d), T::from_f64(self.source.scale), group.as_slice());
-            vectorised!(<T>(size: (usize, usize), scale: T, group: &[(u32, f32)], h: &[T], grad: &[T], dw: &mut [T]) {
-                let (m, d) = size;
-                let (mut inputs, mut grads) = (Vec::new(), Vec::new());
-                for group in group.chunks(ROWS) {
-                    gather_inputs(group, h, m, &mut inputs);
-                    gather(group, grad, d, &mut grads);
-                    gemm((m + 1, d, group.len()), &inputs, Order::Columns(m + 1), &grads, dw);
-                }
-                dw.iter_mut().for_each(|dw| *dw = scale * *dw);
+        dw.par_chunks_exact_mut((m + 1) * d).enumerate().for_each(|(column, dw)| {
+            let this = self;
+            vectorised!(<T>(this: &Block, column: usize, shards: &[Entries], h: &[T], grad: &[T], dw: &mut [T]) {
+                this.own_column_grads(column, shards, h, grad, dw);
             });
         });
         dw
+    }
+
+    /// dW of one column of the source, `[M + 1, D]`.
+    #[inline(always)]
+    fn own_column_grads<T: Real>(
+        &self,
+        column: usize,
+        shards: &[Entries],
+        h: &[T],
+        grad: &[T],
+        dw: &mut [T],
+    ) {
+        let (m, d) = (self.dims.m, self.dims.d);
+        let (dw_h, constant) = dw.split_at_mut(m * d);
+        let (mut from, mut to, mut scaled) = (Vec::new(), Vec::new(), vec![T::ZERO; ROWS * d]);
+        for (index, entries) in shards.iter().enumerate() {
+            let first = shard(self.distinct.len(), index).start;
+            let (h, grad) = (&h[first * m..], &grad[first * d..]);
+            let (rows, values) = entries.column(column);
+            for (rows, values) in rows.chunks(ROWS).zip(values.chunks(ROWS)) {
+                places(rows, m, &mut from);
+                places(rows, d, &mut to);
+                let grads = to.iter().map(|&at| &grad[at..][..d]);
+                let (size, h) = ((m, d, rows.len()), (h, ByColumn(At(&from))));
+                if values.iter().all(|value| value.to_bits() == 1.0_f32.to_bits()) {
+                    grads.for_each(|grads| add_scaled(constant, T::ONE, grads));
+                    gemm_rows(size, h, (grad, At(&to)), Start::Sum, (dw_h, Every(d)));
+                } else {
+                    for ((grads, &value), scaled) in grads.zip(values).zip(scaled.chunks_exact_mut(d)) {
+                        let value = T::of(value);
+                        scaled.iter_mut().zip(grads).for_each(|(to, &grad)| *to = value * grad);
+                        add_scaled(constant, T::ONE, scaled);
+                    }
+                    gemm_rows(size, h, (&scaled, Every(d)), Start::Sum, (dw_h, Every(d)));
+                }
+            }
+        }
+        let scale = T::from_f64(self.source.scale);
+        dw.iter_mut().for_each(|dw| *dw = scale * *dw);
     }
 }

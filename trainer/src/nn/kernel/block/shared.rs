@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Block;
 use crate::nn::kernel::gathered::{GROUP, Gathered, Part, add_scaled};
-use crate::nn::kernel::{Order, Real, Start, gemm, make_shards, product, shard, vectorised};
+use crate::nn::kernel::{ByColumn, ByRow, Every, Real, Start, gemm, make_shards, product, shard, vectorised};
 
 /// Rows of a table that are made at once: those of the 200 columns of W that Predator-Prey uses are 800 KiB.
 const SLICE: usize = 16;
@@ -60,7 +60,7 @@ impl Block {
                     gemm(
                         (share, d, slice.len()),
                         &h[local * share * m + slice.start..],
-                        Order::Rows(m),
+                        ByRow(Every(m)),
                         table,
                         &mut out[local * share * d..][..share * d],
                     );
@@ -99,7 +99,7 @@ impl Block {
                     gemm(
                         (share, m, slice.len()),
                         &grad[local * share * d + slice.start..],
-                        Order::Rows(d),
+                        ByRow(Every(d)),
                         table,
                         &mut dh[local * share * m..][..share * m],
                     );
@@ -158,7 +158,7 @@ impl Block {
                     table.fill(T::ZERO);
                     grad.chunks_exact(d).for_each(|grad| add_scaled(table, T::ONE, grad));
                 } else {
-                    let across = Order::Columns(m);
+                    let across = ByColumn(Every(m));
                     product((slice.len(), d, share), &h[slice.start..], across, grad, table);
                 }
             }

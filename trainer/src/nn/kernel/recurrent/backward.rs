@@ -8,7 +8,8 @@ use super::cell::cell_backward;
 use super::{Dims, Grads, Recurrent};
 use crate::nn::kernel::linear::add_rows;
 use crate::nn::kernel::{
-    At, Every, Order, Read, Real, Rows, Start, gemm, gemm_rows, make_shards, shard, sum_shards, vectorised,
+    At, ByColumn, ByRow, Every, Read, Real, Rows, Start, gemm, gemm_rows, make_shards, shard, sum_shards,
+    vectorised,
 };
 
 /// Rows that a shard collects before it adds them to the gradients of the weights.
@@ -135,7 +136,7 @@ fn weight_grads<T: Real>(
     dw: &mut [T],
     db: &mut [T],
 ) {
-    gemm_rows((out, width, rows), (d, Order::Columns(out)), x, Start::Sum, (dw, Every(width)));
+    gemm_rows((out, width, rows), (d, ByColumn(Every(out))), x, Start::Sum, (dw, Every(width)));
     add_rows(&d[..rows * out], db);
 }
 
@@ -184,7 +185,7 @@ fn backward_shard<T: Real>(
             copy_row(past.dhidden, row, &mut dhidden[inner * h..][..h]);
         }
         let doutput = &collected.doutput[at * a..][..rows * a];
-        gemm((rows, h, a), doutput, Order::Rows(a), output, &mut dhidden);
+        gemm((rows, h, a), doutput, ByRow(Every(a)), output, &mut dhidden);
         let of_step;
         (kept, of_step) = kept.split_at(kept.len() - rows * 4 * h);
         for (&inner, kept) in order.iter().zip(of_step.chunks_exact(4 * h)) {
@@ -198,7 +199,7 @@ fn backward_shard<T: Real>(
                 &mut collected.drecurrent[place * 3 * h..][..3 * h],
             );
         }
-        let across = Order::Rows(3 * h);
+        let across = ByRow(Every(3 * h));
         let drecurrent = &collected.drecurrent[at * 3 * h..][..rows * 3 * h];
         gemm((rows, h, 3 * h), drecurrent, across, hidden, &mut carry);
         let dgates = &collected.dgates[at * 3 * h..][..rows * 3 * h];

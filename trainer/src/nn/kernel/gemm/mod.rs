@@ -5,116 +5,16 @@
 //! `k` in order with fused multiply-adds, whatever the blocking: the bits depend on neither the
 //! block sizes nor the vector width.
 
-use std::hint::black_box;
+mod finish;
+mod layout;
+
 use std::ops::Range;
 
+use self::finish::{Finish, Store};
+pub use self::finish::{Scaled, ShiftedScaled, Start};
+pub use self::layout::{At, ByColumn, ByRow, Every, Rows};
+use self::layout::{Order, array};
 use super::Real;
-
-/// How the elements of `a` follow each other.
-#[derive(Clone, Copy)]
-pub enum Order {
-    /// Row after row, this far apart.
-    Rows(usize),
-    /// Column after column, this far apart.
-    Columns(usize),
-}
-
-/// Where the rows of a row-major matrix begin.
-pub trait Rows: Copy {
-    /// The place of the first element of a row.
-    fn start(self, row: usize) -> usize;
-
-    /// Of each row in `range`, the `W` elements from column `at` on.
-    fn each<T: Copy, const W: usize>(
-        self,
-        matrix: &[T],
-        range: Range<usize>,
-        at: usize,
-    ) -> impl Iterator<Item = [T; W]>;
-}
-
-/// `W` elements from `at` on, as a copy: it stays in registers.
-#[inline(always)]
-fn array<T: Copy, const W: usize>(from: &[T], at: usize) -> [T; W] {
-    from[at..at + W].try_into().expect("a slice of this length")
-}
-
-/// What sums begin with.
-#[derive(Clone, Copy)]
-pub enum Start<'a, T> {
-    /// What is there already.
-    Sum,
-    /// Zero, whatever was there.
-    Zero,
-    /// The same numbers for every row, whatever was there.
-    Row(&'a [T]),
-}
-
-impl<T: Real> Start<'_, T> {
-    /// Makes `to`, the part of a row from column `at` on, what its sums begin with.
-    #[inline(always)]
-    pub(super) fn set(self, at: usize, to: &mut [T]) {
-        match self {
-            Self::Sum => (),
-            Self::Zero => to.fill(T::ZERO),
-            Self::Row(row) => to.copy_from_slice(&row[at..][..to.len()]),
-        }
-    }
-
-    /// What the sums of `W` elements from column `at` on begin with; `to` begins with what is there.
-    #[inline(always)]
-    pub(super) fn first<const W: usize>(self, at: usize, to: &[T]) -> [T; W] {
-        match self {
-            Self::Sum => array(to, 0),
-            Self::Zero => [T::ZERO; W],
-            Self::Row(row) => array(row, at),
-        }
-    }
-}
-
-/// One row after the other, this far apart.
-#[derive(Clone, Copy)]
-pub struct Every(pub usize);
-
-impl Rows for Every {
-    #[inline(always)]
-    fn start(self, row: usize) -> usize {
-        row * self.0
-    }
-
-    /// No bound is checked per row.
-    #[inline(always)]
-    fn each<T: Copy, const W: usize>(
-        self,
-        matrix: &[T],
-        range: Range<usize>,
-        at: usize,
-    ) -> impl Iterator<Item = [T; W]> {
-        let rows = matrix[range.start * self.0..range.end * self.0].chunks_exact(self.0);
-        rows.map(move |row| array(row, at))
-    }
-}
-
-/// Rows of a larger matrix, named by their places.
-#[derive(Clone, Copy)]
-pub struct At<'a>(pub &'a [usize]);
-
-impl Rows for At<'_> {
-    #[inline(always)]
-    fn start(self, row: usize) -> usize {
-        self.0[row]
-    }
-
-    #[inline(always)]
-    fn each<T: Copy, const W: usize>(
-        self,
-        matrix: &[T],
-        range: Range<usize>,
-        at: usize,
-    ) -> impl Iterator<Item = [T; W]> {
-        self.0[range].iter().map(move |&start| array(matrix, start + at))
-    }
-}
 
 /// Rows of `k` that stay in the second-level cache.
 const PANEL: usize = 256;
@@ -130,13 +30,13 @@ const TALLER: usize = 8;
 const TALLEST: usize = 12;
 
 /// `c += a · b`; `b` and `c` are row-major with `n` columns.
-pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
+pub fn gemm<T: Real>(size: (usize, usize, usize), a: &[T], order: impl Order, b: &[T], c: &mut [T]) {
     let every = Every(size.1);
     gemm_rows(size, (a, order), (b, every), Start::Sum, (c, every));
 }
 
 /// `c = a · b`, whatever was there; `b` and `c` are row-major with `n` columns.
-pub fn product<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &[T], c: &mut [T]) {
+pub fn product<T: Real>(size: (usize, usize, usize), a: &[T], order: impl Order, b: &[T], c: &mut [T]) {
     let every = Every(size.1);
     gemm_rows(size, (a, order), (b, every), Start::Zero, (c, every));
 }
@@ -144,7 +44,7 @@ pub fn product<T: Real>(size: (usize, usize, usize), a: &[T], order: Order, b: &
 /// `c = a · b + bias` for every row of `c`, whatever was there; all row-major.
 pub fn affine<T: Real>(size: (usize, usize, usize), a: &[T], b: &[T], bias: &[T], c: &mut [T]) {
     let every = Every(size.1);
-    gemm_rows(size, (a, Order::Rows(size.2)), (b, every), Start::Row(bias), (c, every));
+    gemm_rows(size, (a, ByRow(Every(size.2))), (b, every), Start::Row(bias), (c, every));
 }
 
 /// `c = start + a · b`, where the rows of `b` and `c` lie where they say.
@@ -154,7 +54,7 @@ pub fn affine<T: Real>(size: (usize, usize, usize), a: &[T], b: &[T], bias: &[T]
 #[inline(never)]
 pub fn gemm_rows<T: Real>(
     size: (usize, usize, usize),
-    (a, order): (&[T], Order),
+    (a, order): (&[T], impl Order),
     (b, b_rows): (&[T], impl Rows),
     start: Start<'_, T>,
     (c, c_rows): (&mut [T], impl Rows),
@@ -164,29 +64,44 @@ pub fn gemm_rows<T: Real>(
         (0..m).for_each(|row| start.set(0, &mut c[c_rows.start(row)..][..n]));
         return;
     }
-    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows });
+    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows, finish: Store });
 }
 
-struct Gemm<'a, T, B, C> {
+/// What `finish` makes of `a · b` and what is in `c`, where the rows of `a` and `c` lie where they say; of at least
+/// one term.
+#[inline(never)]
+pub fn gemm_finished<T: Real>(
+    size: (usize, usize, usize),
+    (a, a_rows): (&[T], At<'_>),
+    b: &[T],
+    finish: impl Finish<T>,
+    (c, c_rows): (&mut [T], At<'_>),
+) {
+    let (order, b_rows, start) = (ByRow(a_rows), Every(size.1), Start::Zero);
+    pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows, finish });
+}
+
+struct Gemm<'a, T, A, B, C, F> {
     size: (usize, usize, usize),
     a: &'a [T],
-    order: Order,
+    order: A,
     b: &'a [T],
     b_rows: B,
     start: Start<'a, T>,
     c: &'a mut [T],
     c_rows: C,
+    finish: F,
 }
 
-impl<T: Real, B: Rows, C: Rows> pulp::WithSimd for Gemm<'_, T, B, C> {
+impl<T: Real, A: Order, B: Rows, C: Rows, F: Finish<T>> pulp::WithSimd for Gemm<'_, T, A, B, C, F> {
     type Output = ();
 
     /// A row of a tile is two registers wide.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        match (size_of::<S::f32s>(), self.order) {
-            (64, Order::Columns(_)) => self.run::<32, 16, TALLEST>(),
-            (64, Order::Rows(_)) => self.run::<32, 16, TALLER>(),
+        match (size_of::<S::f32s>(), A::TALL) {
+            (64, TALLEST) => self.run::<32, 16, TALLEST>(),
+            (64, _) => self.run::<32, 16, TALLER>(),
             _ => self.run::<16, 8, TALL>(),
         }
     }
@@ -209,12 +124,12 @@ fn height(left: usize, most: usize) -> usize {
     }
 }
 
-impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
+impl<T: Real, A: Order, B: Rows, C: Rows, F: Finish<T>> Gemm<'_, T, A, B, C, F> {
     #[inline(always)]
     fn run<const WIDE: usize, const HALF: usize, const MOST: usize>(mut self) {
         let (_, n, k) = self.size;
-        for start in (0..k).step_by(PANEL) {
-            let panel = start..k.min(start + PANEL);
+        for start in (0..k).step_by(F::PANEL) {
+            let panel = start..k.min(start.saturating_add(F::PANEL));
             let mut j = 0;
             while j < n {
                 j += match n - j {
@@ -251,7 +166,7 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
     /// `R` rows of `W` columns from `(i, j)` on; gives back `R`.
     #[inline(always)]
     fn tile<const W: usize, const R: usize>(&mut self, i: usize, j: usize, panel: &Range<usize>) -> usize {
-        let Self { a, order, b, b_rows, start, ref mut c, c_rows, .. } = *self;
+        let Self { a, order, b, b_rows, start, ref mut c, c_rows, finish, .. } = *self;
         // A choice for each row would keep the sums out of the registers.
         let sums: [[T; W]; R] = match start {
             Start::Zero if panel.start == 0 => [[T::ZERO; W]; R],
@@ -259,60 +174,12 @@ impl<T: Real, B: Rows, C: Rows> Gemm<'_, T, B, C> {
             _ => std::array::from_fn(|r| array(c, c_rows.start(i + r) + j)),
         };
         let rows = b_rows.each(b, panel.clone(), j);
-        let sums = match order {
-            Order::Rows(stride) => {
-                let len = panel.len();
-                // A compiler that sees how far apart rows are has one address for all of them and computes the others
-                // anew for every column, on units that the products need.
-                let row = |r: usize| black_box(&a[(i + r) * stride + panel.start..]);
-                let a = std::array::from_fn(|r| &row(r)[..len]);
-                add_by_row(sums, a, len, rows)
-            }
-            Order::Columns(stride) => add_by_column(sums, &a[panel.start * stride + i..], stride, rows),
-        };
-        for (r, sum) in sums.iter().enumerate() {
-            c[c_rows.start(i + r) + j..][..W].copy_from_slice(sum);
+        let sums = order.add(sums, a, i, panel.clone(), rows);
+        for (r, &sums) in sums.iter().enumerate() {
+            let to = &mut c[c_rows.start(i + r) + j..];
+            finish.put(i + r, j, sums, to.first_chunk_mut().expect("a row of `c`"));
         }
         R
-    }
-}
-
-/// `sums + a · rows`, where each row of `a` has `len` elements: known to the compiler, which then
-/// checks no bound.
-#[inline(always)]
-fn add_by_row<T: Real, const W: usize, const R: usize>(
-    mut sums: [[T; W]; R],
-    a: [&[T]; R],
-    len: usize,
-    rows: impl Iterator<Item = [T; W]>,
-) -> [[T; W]; R] {
-    for (k, row) in (0..len).zip(rows) {
-        add(&mut sums, std::array::from_fn(|r| a[r][k]), row);
-    }
-    sums
-}
-
-/// `sums + a · rows`, where a column of `a` begins every `stride` elements.
-#[inline(always)]
-fn add_by_column<T: Real, const W: usize, const R: usize>(
-    mut sums: [[T; W]; R],
-    a: &[T],
-    stride: usize,
-    rows: impl Iterator<Item = [T; W]>,
-) -> [[T; W]; R] {
-    for (column, row) in a.chunks(stride).zip(rows) {
-        add(&mut sums, array(column, 0), row);
-    }
-    sums
-}
-
-/// `sums_r += factors_r · row`
-#[inline(always)]
-fn add<T: Real, const W: usize, const R: usize>(sums: &mut [[T; W]; R], factors: [T; R], row: [T; W]) {
-    for (sum, factor) in sums.iter_mut().zip(factors) {
-        for (sum, b) in sum.iter_mut().zip(row) {
-            *sum = factor.fma(b, *sum);
-        }
     }
 }
 
@@ -337,12 +204,42 @@ mod tests {
         let (m, n) = (13, 35);
         let row: Vec<f64> = (0..n).map(|j| j as f64).collect();
         let mut c = vec![7.0; m * n];
-        gemm((m, n, 0), &[], Order::Columns(m), &[], &mut c);
+        gemm((m, n, 0), &[], ByColumn(Every(m)), &[], &mut c);
         assert_eq!(c, vec![7.0; m * n]);
         affine((m, n, 0), &[], &[], &row, &mut c);
         assert_eq!(c, row.repeat(m));
-        product((m, n, 0), &[], Order::Rows(0), &[], &mut c);
+        product((m, n, 0), &[], ByRow(Every(0)), &[], &mut c);
         assert_eq!(c, vec![0.0; m * n]);
+    }
+
+    #[test]
+    fn sums_are_added_times_a_factor_to_rows_that_are_named() {
+        let mut rng = stream(2, "gemm");
+        for (m, n, k) in [(1, 1, 1), (9, 64, 64), (13, 35, 7), (3, 17, 300)] {
+            let mut draw = |len| (0..len).map(|_| f64::from(rng.unit()) - 0.5).collect::<Vec<_>>();
+            // Twice as many rows as are used, in descending order.
+            let (a, b, c, shift) = (draw(2 * m * k), draw(k * n), draw(2 * m * n), draw(n));
+            let factors: Vec<f32> = draw(m).into_iter().map(|factor| factor as f32).collect();
+            let row = |r: usize| 2 * (m - r) - 1;
+            let (mut scaled, mut shifted) = (c.clone(), c.clone());
+            for r in 0..m {
+                for j in 0..n {
+                    let sum = (0..k).fold(0.0, |sum, p| a[row(r) * k + p].mul_add(b[p * n + j], sum));
+                    let (at, factor) = (row(r) * n + j, f64::from(factors[r]));
+                    scaled[at] = factor.mul_add(sum, c[at]);
+                    shifted[at] = factor.mul_add(sum + shift[j], c[at]);
+                }
+            }
+            let places = |width: usize| (0..m).map(|r| row(r) * width).collect::<Vec<_>>();
+            let (from, to) = (places(k), places(n));
+            let mut got = c.clone();
+            gemm_finished((m, n, k), (&a, At(&from)), &b, Scaled(&factors), (&mut got, At(&to)));
+            assert_eq!(got, scaled);
+            let mut got = c;
+            let finish = ShiftedScaled(&factors, &shift);
+            gemm_finished((m, n, k), (&a, At(&from)), &b, finish, (&mut got, At(&to)));
+            assert_eq!(got, shifted);
+        }
     }
 
     #[test]
@@ -362,7 +259,7 @@ mod tests {
                 }
             }
             let mut got = vec![1.0; m * n];
-            gemm((m, n, k), &a, Order::Rows(k), &b, &mut got);
+            gemm((m, n, k), &a, ByRow(Every(k)), &b, &mut got);
             assert_eq!(got, want);
             let bias = vec![1.0; n];
             let mut got = vec![f64::NAN; m * n];
@@ -370,7 +267,7 @@ mod tests {
             assert_eq!(got, want);
             let turned = transpose(m, k, &a);
             let mut got = vec![1.0; m * n];
-            gemm((m, n, k), &turned, Order::Columns(m), &b, &mut got);
+            gemm((m, n, k), &turned, ByColumn(Every(m)), &b, &mut got);
             assert_eq!(got, want);
         }
     }
