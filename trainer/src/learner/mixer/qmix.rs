@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{JointStep, Mixer, MixerKind, MixerShape};
 use crate::error::ConfigError;
 use crate::learner::check_width;
-use crate::nn::Mlp;
-use crate::nn::kernel::{Activation, blend, elu, sparse_linear};
+use crate::nn::kernel::{MixingWeights, mixing};
 use crate::nn::params::linear_params;
 
 /// `Q_tot = ELU(q |W_1(s)| + b_1(s)) · |w_f(s)| + V(s)`, monotone in each agent's value.
@@ -16,10 +15,10 @@ use crate::nn::params::linear_params;
 /// Source: Rashid et al., arXiv 1803.11485; sizes as in PyMARL.
 #[derive(Debug)]
 pub struct Qmix {
-    w1: Mlp,
+    w1: [(Tensor, Tensor); 2],
     b1: (Tensor, Tensor),
-    wf: Mlp,
-    v: Mlp,
+    wf: [(Tensor, Tensor); 2],
+    v: [(Tensor, Tensor); 2],
 }
 
 /// Sizes of the mixing network.
@@ -38,17 +37,16 @@ impl Default for QmixConfig {
     }
 }
 
+/// Layers `0` and `1`; `widths` of the input, the hidden units and the output.
+fn two_layers(vb: &VarBuilder<'_>, [input, hidden, output]: [usize; 3]) -> Result<[(Tensor, Tensor); 2]> {
+    Ok([linear_params(&vb.pp(0), input, hidden)?, linear_params(&vb.pp(1), hidden, output)?])
+}
+
 impl Mixer for Qmix {
     fn q_tot(&self, step: &JointStep<'_>) -> Result<Tensor> {
         let (b, t, n) = step.q_taken.dims3()?;
-        let rows = b * t;
-        let w1 = self.w1.sparse(step.state)?;
-        let b1 = sparse_linear(step.state, &self.b1.0, &self.b1.1, Activation::None)?;
-        let wf = self.wf.sparse(step.state)?;
-        let v = self.v.sparse(step.state)?;
-        let hidden = elu(&(blend(&step.q_taken.reshape((rows, n))?, &w1)? + &*b1)?)?;
-        let q_tot = (blend(&hidden, &wf)? + &*v)?;
-        q_tot.reshape((b, t, 1))
+        let weights = MixingWeights { w1: &self.w1, b1: &self.b1, wf: &self.wf, v: &self.v };
+        mixing(&step.q_taken.reshape((b * t, n))?, step.state, weights)?.reshape((b, t, 1))
     }
 }
 
@@ -66,10 +64,10 @@ impl MixerKind for Qmix {
         let MixerShape { agents, state, .. } = shape;
         let &QmixConfig { embed, hyper } = config;
         Ok(Self {
-            w1: Mlp::new(&vb.pp("w1"), &[state, hyper, agents * embed])?,
+            w1: two_layers(&vb.pp("w1"), [state, hyper, agents * embed])?,
             b1: linear_params(&vb.pp("b1"), state, embed)?,
-            wf: Mlp::new(&vb.pp("wf"), &[state, hyper, embed])?,
-            v: Mlp::new(&vb.pp("v"), &[state, embed, 1])?,
+            wf: two_layers(&vb.pp("wf"), [state, hyper, embed])?,
+            v: two_layers(&vb.pp("v"), [state, embed, 1])?,
         })
     }
 }

@@ -8,7 +8,6 @@
 //!   their partial sums are added in order, so the bits do not depend on the number of threads;
 //! * between kernels, results and gradients go over a [`Wire`], past candle's own sums.
 
-mod blend;
 mod block;
 mod distance;
 mod elu;
@@ -16,6 +15,7 @@ mod gathered;
 mod gemm;
 mod kl;
 mod linear;
+mod mixing;
 mod real;
 mod recurrent;
 mod row_loss;
@@ -23,16 +23,16 @@ mod shards;
 mod sparse_linear;
 mod wire;
 
-pub use blend::blend;
 pub use block::{BlockWeights, Source, block};
 pub use distance::squared_distance;
 pub use elu::elu;
 pub use gemm::{
-    At, ByColumn, ByRow, Every, Rows, Scaled, ShiftedScaled, Start, affine, gemm, gemm_finished, gemm_rows,
-    product, transpose,
+    At, ByColumn, ByRow, Every, Rows, Scaled, ShiftedScaled, Start, Within, affine, gemm, gemm_finished,
+    gemm_rows, product, transpose,
 };
 pub use kl::kl;
 pub use linear::{Activation, linear};
+pub use mixing::{MixingWeights, mixing};
 pub use real::{Read, Real, elements};
 pub use recurrent::{Weights, recurrent};
 pub use shards::{SHARDS, each_shard, make_shards, shard, shards_mut, sum_shards};

@@ -47,6 +47,27 @@ impl Rows for Every {
     }
 }
 
+/// Parts of rows that lie this far apart, from a column on.
+#[derive(Clone, Copy)]
+pub struct Within(pub usize, pub usize);
+
+impl Rows for Within {
+    #[inline(always)]
+    fn start(self, row: usize) -> usize {
+        row * self.0 + self.1
+    }
+
+    #[inline(always)]
+    fn each<T: Copy, const W: usize>(
+        self,
+        matrix: &[T],
+        range: Range<usize>,
+        at: usize,
+    ) -> impl Iterator<Item = [T; W]> {
+        Every(self.0).each(matrix, range, self.1 + at)
+    }
+}
+
 /// Rows of a larger matrix, named by their places.
 #[derive(Clone, Copy)]
 pub struct At<'a>(pub &'a [usize]);

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use self::finish::{Finish, Store};
 pub use self::finish::{Scaled, ShiftedScaled, Start};
-pub use self::layout::{At, ByColumn, ByRow, Every, Rows};
+pub use self::layout::{At, ByColumn, ByRow, Every, Rows, Within};
 use self::layout::{Order, array};
 use super::Real;
 
