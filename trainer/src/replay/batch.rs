@@ -268,7 +268,13 @@ impl Part {
         for t in 0..=length {
             episode.state.for_each(t, |column, value| state.push(column, value));
             state.end_row();
-            episode.obs.for_each(t, |column, value| seen[column / o].push((column % o, value)));
+            let (mut agent, mut first) = (0, 0);
+            episode.obs.for_each(t, |column, value| {
+                while column >= first + o {
+                    (agent, first) = (agent + 1, first + o);
+                }
+                seen[agent].push((column - first, value));
+            });
             for (agent, seen) in seen.iter_mut().enumerate() {
                 let last = (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
                 push_input(&mut inputs, spec, agent, last, seen.drain(..));

@@ -144,10 +144,12 @@ impl PackedRows {
         match &self.data {
             Packed::Bits(bits) => {
                 let stride = self.width.div_ceil(8);
-                for (index, &byte) in bits[row * stride..][..stride].iter().enumerate() {
-                    let mut left = byte;
+                for (index, bytes) in bits[row * stride..][..stride].chunks(8).enumerate() {
+                    let mut word = [0; 8];
+                    word[..bytes.len()].copy_from_slice(bytes);
+                    let mut left = u64::from_le_bytes(word);
                     while left != 0 {
-                        each(index * 8 + left.trailing_zeros() as usize, 1.0);
+                        each(index * 64 + left.trailing_zeros() as usize, 1.0);
                         left &= left - 1;
                     }
                 }
@@ -224,9 +226,13 @@ mod tests {
     #[test]
     fn bits_take_an_eighth_of_a_byte() {
         let mut rows = PackedRows::new(600);
-        for _ in 0..201 {
-            rows.push(&[1.0; 600]);
+        let given = |index: usize| (0..600).map(move |column| f32::from(u8::from(column % (index + 1) == 0)));
+        for index in 0..201 {
+            rows.push(&given(index).collect::<Vec<_>>());
         }
         assert_eq!(rows.bytes(), 201 * 75);
+        for index in 0..201 {
+            assert_eq!(row(&rows, index, 600), given(index).collect::<Vec<_>>());
+        }
     }
 }
