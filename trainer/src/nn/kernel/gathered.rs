@@ -8,8 +8,8 @@
 use super::{At, ByColumn, ByRow, Every, Real, Start, gemm_rows};
 use crate::nn::Sparse;
 
-/// Rows that are looked at together.
-pub(super) const GROUP: usize = 8;
+/// Rows that are looked at together where most numbers are zero: those of neighbours have columns in common.
+const GROUP: usize = 8;
 
 /// Matrices with fewer entries than one in so many are not looked at: their rows have little in common.
 const SPARSE: usize = 8;
@@ -136,6 +136,17 @@ impl<'a, T: Real> Gathered<'a, T> {
             add_transposed_row(self.x.row(row), from, to);
         }
     }
+}
+
+/// Whether most of the entries of `x` are not zero.
+pub(super) fn is_full(x: &Sparse) -> bool {
+    2 * x.entries() >= x.rows() * x.width()
+}
+
+/// How many rows of `x` are to be looked at together. Where it is full, products are of dense matrices, of which what is
+/// read of the other one should serve several tiles.
+pub(super) fn group_of(x: &Sparse) -> usize {
+    if is_full(x) { 4 * GROUP } else { GROUP }
 }
 
 /// Whether few of the entries of `x` are not zero.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
-use super::gathered::{GROUP, Gathered, Part, add_transposed_row, is_sparse, multiply_row};
+use super::gathered::{Gathered, Part, add_transposed_row, group_of, is_sparse, multiply_row};
 use super::linear::{add_rows, cut_dead, relu};
 use super::wire::{self, Slot};
 use super::{
@@ -54,8 +54,9 @@ pub(super) fn affine_rows<T: Real>(
         }
         return;
     }
-    for y in y.chunks_mut(GROUP * o) {
-        Gathered::new(x, rows.by_ref().take(GROUP)).multiply(part, Start::Row(b), y);
+    let group = group_of(x);
+    for y in y.chunks_mut(group * o) {
+        Gathered::new(x, rows.by_ref().take(group)).multiply(part, Start::Row(b), y);
     }
 }
 
@@ -72,8 +73,9 @@ pub(super) fn affine_grads<T: Real>(x: &Sparse, rows: impl Iterator<Item = usize
         }
         return;
     }
-    for dy in dy.chunks(GROUP * width) {
-        Gathered::new(x, rows.by_ref().take(GROUP)).add_transposed(width, dy, weights);
+    let group = group_of(x);
+    for dy in dy.chunks(group * width) {
+        Gathered::new(x, rows.by_ref().take(group)).add_transposed(width, dy, weights);
     }
 }
 

@@ -24,7 +24,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
 use self::own::Entries;
-use super::gathered::GROUP;
+use super::gathered::group_of;
 use super::linear::relu;
 use super::sparse_linear::affine_rows;
 use super::wire::{self, Slot};
@@ -175,10 +175,11 @@ impl Block {
                 let scale = T::from_f64(this.source.scale);
                 let d = this.dims.d;
                 let mut rows = (rows.start * share..rows.end * share).map(|row| this.distinct.row(row));
-                let mut shift = vec![T::ZERO; GROUP * d];
-                for out in out.chunks_mut(GROUP * d) {
+                let group = group_of(&this.x);
+                let mut shift = vec![T::ZERO; group * d];
+                for out in out.chunks_mut(group * d) {
                     let shift = &mut shift[..out.len()];
-                    affine_rows(&this.x, rows.by_ref().take(GROUP), &affine.shift.0, &affine.shift.1, shift);
+                    affine_rows(&this.x, rows.by_ref().take(group), &affine.shift.0, &affine.shift.1, shift);
                     for (out, &shift) in out.iter_mut().zip(&*shift) {
                         *out = scale.fma(*out, shift);
                     }

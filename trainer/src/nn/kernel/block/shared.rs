@@ -1,6 +1,6 @@
 //! The product where several agents share one source.
 //!
-//! `Σ_k s_k W[k]` is a table `[M + 1, D]` per step, made and used in slices of [`SLICE`] rows. A
+//! `Σ_k s_k W[k]` is a table `[M + 1, D]` per step, made and used in slices of some rows. A
 //! slice of W for all k fits the second-level cache, so the outer loop runs over slices and the
 //! inner one over steps. Every sum keeps its order whatever the slices are.
 
@@ -9,22 +9,30 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Block;
-use crate::nn::kernel::gathered::{GROUP, Gathered, Part, add_scaled};
+use crate::nn::kernel::gathered::{Gathered, Part, add_scaled, group_of, is_full};
 use crate::nn::kernel::{ByColumn, ByRow, Every, Real, Start, gemm, make_shards, product, shard, vectorised};
 
 /// Rows of a table that are made at once: those of the 200 columns of W that Predator-Prey uses are 800 KiB.
 const SLICE: usize = 16;
+
+/// As [`SLICE`], where the source is full and all columns of W are used.
+const FULL_SLICE: usize = 8;
 
 /// Steps whose gradients are added to W's together.
 const STEPS: usize = 32;
 
 /// Slices of `0..len`.
 #[inline(always)]
-fn slices(len: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(SLICE).map(move |start| start..len.min(start + SLICE))
+fn slices(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(size).map(move |start| start..len.min(start + size))
 }
 
 impl Block {
+    /// Rows of a table that are made at once: a matter of speed alone, every sum keeps its order.
+    fn slice(&self) -> usize {
+        if is_full(&self.source.rows) { FULL_SLICE } else { SLICE }
+    }
+
     /// The sources `rows`, in groups.
     #[inline(always)]
     fn sources<T: Real>(&self, rows: Range<usize>, size: usize) -> Vec<Gathered<'_, T>> {
@@ -38,16 +46,17 @@ impl Block {
         let (m, d, share) = (self.dims.m, self.dims.d, self.source.share);
         let stride = (m + 1) * d;
         let first = rows.start;
-        let groups = self.sources::<T>(rows, GROUP);
-        let mut tables = vec![T::ZERO; GROUP * SLICE * d];
-        for (group, out) in groups.iter().zip(out.chunks_mut(GROUP * share * d)) {
+        let (group, slice) = (group_of(&self.source.rows), self.slice());
+        let groups = self.sources::<T>(rows, group);
+        let mut tables = vec![T::ZERO; group * slice * d];
+        for (group, out) in groups.iter().zip(out.chunks_mut(group * share * d)) {
             let constants = &mut tables[..group.rows().len() * d];
             group.multiply(Part { w, stride, at: m * d, width: d }, Start::Zero, constants);
             for (constant, out) in constants.chunks_exact(d).zip(out.chunks_exact_mut(share * d)) {
                 out.chunks_exact_mut(d).for_each(|out| out.copy_from_slice(constant));
             }
         }
-        for slice in slices(m) {
+        for slice in slices(m, slice) {
             let width = slice.len() * d;
             for group in &groups {
                 let tables = &mut tables[..group.rows().len() * width];
@@ -80,9 +89,10 @@ impl Block {
     ) {
         let (m, d, share) = (self.dims.m, self.dims.d, self.source.share);
         let first = rows.start;
-        let groups = self.sources::<T>(rows, GROUP);
-        let mut tables = vec![T::ZERO; GROUP * SLICE * m];
-        for slice in slices(d) {
+        let (group, slice) = (group_of(&self.source.rows), self.slice());
+        let groups = self.sources::<T>(rows, group);
+        let mut tables = vec![T::ZERO; group * slice * m];
+        for slice in slices(d, slice) {
             let width = slice.len() * m;
             for group in &groups {
                 let tables = &mut tables[..group.rows().len() * width];
@@ -111,7 +121,7 @@ impl Block {
     /// dW `[K, M + 1, D]`: one task per slice of M over all steps, so that no partial sums exist.
     pub(super) fn shared_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
-        let tasks: Vec<Range<usize>> = slices(m).chain(std::iter::once(m..m + 1)).collect();
+        let tasks: Vec<Range<usize>> = slices(m, self.slice()).chain(std::iter::once(m..m + 1)).collect();
         let groups = self.sources::<T>(0..self.dims.rows / self.source.share, STEPS);
         let groups: Vec<_> = groups.into_iter().map(Gathered::by_column).collect();
         let groups = groups.as_slice();

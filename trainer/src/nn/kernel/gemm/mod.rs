@@ -16,8 +16,9 @@ pub use self::layout::{At, ByColumn, ByRow, Every, Rows, Within};
 use self::layout::{Order, array};
 use super::Real;
 
-/// Rows of `k` that stay in the second-level cache.
-const PANEL: usize = 256;
+/// Terms after which sums are put away, so that the rows of `b` over the columns of a tile stay in the first-level
+/// cache for the next tile. Rows that lie a power of two apart share few of its places.
+const PANEL: usize = 128;
 
 /// Rows of a tile: with two registers each they are 12 accumulators, of the 16 that AVX2 has.
 const TALL: usize = 6;
