@@ -68,6 +68,9 @@ impl Block {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (column, w) in w.chunks_exact((m + 1) * d).enumerate() {
             let (rows, values) = entries.column(column);
+            if rows.is_empty() {
+                continue;
+            }
             places(rows, m, &mut from);
             places(rows, d, &mut to);
             let (w, constant) = w.split_at(m * d);
@@ -83,6 +86,9 @@ impl Block {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (column, turned) in turned.chunks_exact(d * m).enumerate() {
             let (rows, values) = entries.column(column);
+            if rows.is_empty() {
+                continue;
+            }
             places(rows, d, &mut from);
             places(rows, m, &mut to);
             gemm_finished((rows.len(), m, d), (grad, At(&from)), turned, Scaled(values), (dh, At(&to)));

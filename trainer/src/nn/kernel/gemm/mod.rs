@@ -78,6 +78,7 @@ pub fn gemm_finished<T: Real>(
     finish: impl Finish<T>,
     (c, c_rows): (&mut [T], At<'_>),
 ) {
+    debug_assert!(size.2 > 0, "sums without a term are not finished");
     let (order, b_rows, start) = (ByRow(a_rows), Every(size.1), Start::Zero);
     pulp::Arch::new().dispatch(Gemm { size, a, order, b, b_rows, start, c, c_rows, finish });
 }

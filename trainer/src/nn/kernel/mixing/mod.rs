@@ -44,7 +44,7 @@ pub struct MixingWeights<'a> {
 /// `q_tot_r = ELU(Σ_n q_rn |w1_rn| + b1_r) · |wf_r| + v_r`, `q` `[R, N]` and `state` `[R, S]`; gives `[R]`.
 ///
 /// # Errors
-/// If the shapes disagree.
+/// If the shapes disagree, or a size is 0.
 ///
 /// Source: Rashid et al., arXiv 1803.11485.
 pub fn mixing(q: &Tensor, state: &Sparse, weights: MixingWeights<'_>) -> Result<Tensor> {
@@ -53,7 +53,7 @@ pub fn mixing(q: &Tensor, state: &Sparse, weights: MixingWeights<'_>) -> Result<
     let (rows, n) = q.dims2()?;
     let dims = Dims { n, s: state.width(), h: w1[0].1.elem_count(), e: b1.1.elem_count() };
     for ((weight, bias), (out, input)) in layers.iter().zip(dims.layers()) {
-        if weight.dims() != [out, input] || bias.dims() != [out] || state.rows() != rows {
+        if out * input == 0 || weight.dims() != [out, input] || bias.dims() != [out] || state.rows() != rows {
             candle_core::bail!(
                 "mixing: q {:?}, state [{}, {}], weight {:?} and bias {:?} in the place of [{out}, {input}] and [{out}]",
                 q.shape(),
