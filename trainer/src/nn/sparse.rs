@@ -25,18 +25,14 @@ impl Builder {
     /// For rows of `width` columns.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        Self(Rows { width, ends: Vec::new(), columns: Vec::new(), values: Vec::new() })
+        Self::with_room(width, 0, 0)
     }
 
-    /// For rows of the width of `like`'s, with room for as much as it holds.
-    fn like(Sparse(like): &Sparse) -> Self {
-        let entries = like.columns.len();
-        Self(Rows {
-            width: like.width,
-            ends: Vec::with_capacity(like.ends.len()),
-            columns: Vec::with_capacity(entries),
-            values: Vec::with_capacity(entries),
-        })
+    /// For rows of `width` columns, with room for so many `rows` and `entries` that are not zero.
+    #[must_use]
+    pub fn with_room(width: usize, rows: usize, entries: usize) -> Self {
+        let ends = Vec::with_capacity(rows);
+        Self(Rows { width, ends, columns: Vec::with_capacity(entries), values: Vec::with_capacity(entries) })
     }
 
     /// One entry of the current row; columns in ascending order.
@@ -69,8 +65,10 @@ impl Builder {
             ends.extend(part.0.ends.iter().map(|end| end + before));
             before += part.0.columns.len() as u32;
         }
-        let columns = parts.iter().map(|part| part.0.columns.as_slice()).collect::<Vec<_>>().concat();
-        let values = parts.iter().map(|part| part.0.values.as_slice()).collect::<Vec<_>>().concat();
+        let (columns, values) = rayon::join(
+            || parts.iter().map(|part| part.0.columns.as_slice()).collect::<Vec<_>>().concat(),
+            || parts.iter().map(|part| part.0.values.as_slice()).collect::<Vec<_>>().concat(),
+        );
         Self(Rows { width, ends, columns, values })
     }
 
@@ -159,6 +157,24 @@ impl Sparse {
         (&self.0.columns[range.clone()], &self.0.values[range])
     }
 
+    /// How many of a row's entries, from the first on, are in the columns 0, 1, 2 and so on: where all numbers of an
+    /// observation are given, they are.
+    #[must_use]
+    #[inline(always)]
+    pub fn run(columns: &[u32]) -> usize {
+        // Columns ascend, so that none is left of its place and all after the first out of place are too.
+        let (mut run, mut end) = (0, columns.len());
+        while run < end {
+            let middle = run.midpoint(end);
+            if columns[middle] as usize == middle {
+                run = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        run
+    }
+
     /// Whether both are the same matrix, not only equal ones.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -168,7 +184,7 @@ impl Sparse {
     /// The same with the rows emptied that `keep` refuses.
     #[must_use]
     pub fn keep(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let mut builder = Builder::like(self);
+        let mut builder = Builder::with_room(self.width(), self.rows(), self.entries());
         for index in 0..self.rows() {
             if keep(index) {
                 builder.extend(0, self.row(index));
@@ -211,16 +227,19 @@ impl Sparse {
     #[must_use]
     pub fn select(&self, ranges: impl Iterator<Item = Range<usize>>) -> Self {
         let Self(from) = self;
-        let Builder(mut to) = Builder::like(self);
+        let Builder(mut to) = Builder::new(from.width);
+        let (mut entries, mut count) = (Vec::new(), 0);
         for range in ranges {
             let Some(last) = range.clone().last() else { continue };
             let first = range.start.checked_sub(1).map_or(0, |before| from.ends[before]);
-            let entries = first as usize..from.ends[last] as usize;
-            let start = to.columns.len() as u32;
-            to.ends.extend(from.ends[range].iter().map(|end| end - first + start));
-            to.columns.extend_from_slice(&from.columns[entries.clone()]);
-            to.values.extend_from_slice(&from.values[entries]);
+            to.ends.extend(from.ends[range].iter().map(|end| end - first + count));
+            entries.push(first as usize..from.ends[last] as usize);
+            count += from.ends[last] - first;
         }
+        (to.columns, to.values) = rayon::join(
+            || entries.iter().map(|range| &from.columns[range.clone()]).collect::<Vec<_>>().concat(),
+            || entries.iter().map(|range| &from.values[range.clone()]).collect::<Vec<_>>().concat(),
+        );
         Builder(to).build()
     }
 
@@ -269,6 +288,17 @@ impl Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_ends_before_the_first_column_out_of_place() {
+        for len in 0..9_u32 {
+            for run in 0..=len {
+                let columns: Vec<u32> =
+                    (0..run).chain((run..len).map(|column| column + 1 + column / 3)).collect();
+                assert_eq!(Sparse::run(&columns), run as usize, "{columns:?}");
+            }
+        }
+    }
 
     #[test]
     fn rows_are_put_together() {

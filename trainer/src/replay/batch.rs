@@ -65,6 +65,11 @@ pub fn push_input(
     for (column, value) in obs {
         builder.push(column, value);
     }
+    end_input(builder, spec, agent, last_action);
+}
+
+/// Ends the row of an agent's input, which has its observation.
+fn end_input(builder: &mut Builder, spec: &EnvSpec, agent: usize, last_action: Option<usize>) {
     if let Some(action) = last_action {
         builder.push(spec.obs_dim + action, 1.0);
     }
@@ -260,25 +265,24 @@ impl Part {
         let v = if has_teacher { spec.teacher_dim } else { 0 };
         let mut teacher = Builder::new(v);
         let length = episode.len();
-        let mut inputs = Builder::new(input_dim(spec));
-        let mut state = Builder::new(spec.state_dim);
+        let rows = (steps + 1) * n;
+        let mut inputs = Builder::with_room(input_dim(spec), rows, episode.obs.entries() + 2 * rows);
+        let mut state = Builder::with_room(spec.state_dim, steps + 1, episode.state.entries());
         let mut available = vec![true; (steps + 1) * n * a];
         available[..(length + 1) * n * a].fill(false);
-        let mut seen: Vec<Vec<(usize, f32)>> = vec![Vec::new(); n];
         for t in 0..=length {
             episode.state.for_each(t, |column, value| state.push(column, value));
             state.end_row();
+            let last = |agent: usize| (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
             let (mut agent, mut first) = (0, 0);
             episode.obs.for_each(t, |column, value| {
                 while column >= first + o {
+                    end_input(&mut inputs, spec, agent, last(agent));
                     (agent, first) = (agent + 1, first + o);
                 }
-                seen[agent].push((column - first, value));
+                inputs.push(column - first, value);
             });
-            for (agent, seen) in seen.iter_mut().enumerate() {
-                let last = (t > 0).then(|| usize::from(episode.actions[(t - 1) * n + agent]));
-                push_input(&mut inputs, spec, agent, last, seen.drain(..));
-            }
+            (agent..n).for_each(|agent| end_input(&mut inputs, spec, agent, last(agent)));
             for view in by_agent(views, t, n, v) {
                 view.into_iter().for_each(|(column, value)| teacher.push(column, value));
                 teacher.end_row();

@@ -159,6 +159,17 @@ impl PackedRows {
         }
     }
 
+    /// How many numbers are not zero.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        let ones = |byte: u8| byte.count_ones() as usize;
+        match &self.data {
+            Packed::Bits(bits) => bits.iter().map(|&byte| ones(byte)).sum(),
+            Packed::Mixed(mixed) => mixed.bits.iter().map(|&[one, other]| ones(one | other)).sum(),
+            Packed::Gaps(gaps) => gaps.bytes.iter().filter(|&&byte| byte < 128).count(),
+        }
+    }
+
     /// Numbers in a row.
     #[must_use]
     pub fn width(&self) -> usize {
@@ -197,6 +208,7 @@ mod tests {
             for row in &given {
                 rows.push(row);
             }
+            assert_eq!(rows.entries(), 4 + 18);
             for (index, want) in given.iter().enumerate() {
                 assert_eq!(row(&rows, index, 19), want);
             }
@@ -220,6 +232,7 @@ mod tests {
             rows.for_each(index, |column, _| found.push(column));
             assert_eq!(&found, ones);
         }
+        assert_eq!(rows.entries(), 6 + 1 + width);
         assert_eq!(rows.bytes(), 4 * 4 + 7 + 3 + width);
     }
 
@@ -231,6 +244,7 @@ mod tests {
             rows.push(&given(index).collect::<Vec<_>>());
         }
         assert_eq!(rows.bytes(), 201 * 75);
+        assert_eq!(rows.entries(), (1..=201_usize).map(|gap| 600_usize.div_ceil(gap)).sum::<usize>());
         for index in 0..201 {
             assert_eq!(row(&rows, index, 600), given(index).collect::<Vec<_>>());
         }

@@ -49,12 +49,16 @@ impl<'a, T: Real> Gathered<'a, T> {
             return Self { x, rows, dense: None, by_column: Vec::new() };
         }
         let mut used = vec![0_u64; x.width().div_ceil(64)];
-        let mut entries = 0;
+        let (mut entries, mut longest) = (0, 0);
+        let mut runs = Vec::with_capacity(rows.len());
         for &row in &rows {
             let columns = x.row(row).0;
-            entries += columns.len();
-            columns.iter().for_each(|&column| used[column as usize / 64] |= 1 << (column % 64));
+            let run = Sparse::run(columns);
+            runs.push(run);
+            (entries, longest) = (entries + columns.len(), longest.max(run));
+            columns[run..].iter().for_each(|&column| used[column as usize / 64] |= 1 << (column % 64));
         }
+        (0..longest).step_by(64).for_each(|at| used[at / 64] |= u64::MAX >> (64 - (longest - at).min(64)));
         let count: usize = used.iter().map(|bits| bits.count_ones() as usize).sum();
         if count * rows.len() > entries * GAIN {
             return Self { x, rows, dense: None, by_column: Vec::new() };
@@ -70,9 +74,10 @@ impl<'a, T: Real> Gathered<'a, T> {
             }
         }
         let mut values = vec![T::ZERO; rows.len() * count];
-        for (&row, values) in rows.iter().zip(values.chunks_exact_mut(count.max(1))) {
+        for ((&row, &run), values) in rows.iter().zip(&runs).zip(values.chunks_exact_mut(count.max(1))) {
             let (used, of) = x.row(row);
-            for (&column, &value) in used.iter().zip(of) {
+            values[..run].iter_mut().zip(of).for_each(|(to, &value)| *to = T::of(value));
+            for (&column, &value) in used[run..].iter().zip(&of[run..]) {
                 values[slots[column as usize]] = T::of(value);
             }
         }

@@ -34,9 +34,9 @@ impl Block {
             let (h, grad) = (&h[from * m..to * m], &grad[from * d..to * d]);
             let mut dh = vec![T::ZERO; h.len()];
             let mut sums = vec![T::ZERO; (i + 1) * (m + d)];
-            let entries = entries.get(index);
+            let entries = entries.get(index).map(Vec::as_slice);
             let (this, dh, sums_of) = (self, dh.as_mut_slice(), sums.as_mut_slice());
-            vectorised!(<T>(this: &Block, rows: Range<usize>, entries: Option<&Entries>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
+            vectorised!(<T>(this: &Block, rows: Range<usize>, entries: Option<&[Entries]>, h: &[T], turned: &[T], grad: &[T], dh: &mut [T], sums_of: &mut [T]) {
                 let share = this.source.share;
                 match entries {
                     Some(entries) => this.own_input_grads(entries, turned, grad, dh),

@@ -118,8 +118,8 @@ struct Block {
 struct Kept {
     /// h of the distinct rows.
     h: CpuStorage,
-    /// Where every row has a source of its own, the source by columns, a shard of distinct rows each.
-    entries: Vec<Entries>,
+    /// Where every row has a source of its own, blocks of the source by columns, for each shard of distinct rows.
+    entries: Vec<Vec<Entries>>,
 }
 
 /// The affine maps of a block as the forward pass wants them.
@@ -163,10 +163,10 @@ impl Block {
         });
         let (out, entries) = make_shards(rows / share, share * d, |index, out| {
             let rows = shard(rows / share, index);
-            let entries = (share == 1).then(|| Entries::new(self, rows.clone()));
+            let entries = (share == 1).then(|| Entries::blocks(self, rows.clone()));
             let h = &h[rows.start * share * m..rows.end * share * m];
-            let (this, entries_of) = (self, entries.as_ref());
-            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, entries_of: Option<&Entries>, h: &[T], w: &[T], out: &mut [T]) {
+            let (this, entries_of) = (self, entries.as_deref());
+            vectorised!(<T>(this: &Block, rows: Range<usize>, affine: &Affine<T>, entries_of: Option<&[Entries]>, h: &[T], w: &[T], out: &mut [T]) {
                 let share = this.source.share;
                 match entries_of {
                     Some(entries) => this.own_forward(entries, h, w, out),
