@@ -53,7 +53,7 @@ impl<'a, T: Real> Gathered<'a, T> {
         let mut runs = Vec::with_capacity(rows.len());
         for &row in &rows {
             let columns = x.row(row).0;
-            let run = Sparse::run(columns);
+            let run = Sparse::run(columns, runs.last().copied().unwrap_or(0));
             runs.push(run);
             (entries, longest) = (entries + columns.len(), longest.max(run));
             columns[run..].iter().for_each(|&column| used[column as usize / 64] |= 1 << (column % 64));

@@ -74,11 +74,12 @@ impl Block {
     }
 }
 
-/// W without its constant term, every `[M, D]` turned: `[K, D, M]`.
+/// W without its constant term, every `[M, D]` turned: `[K, D + 1, M]`. The last row is not used: without it, columns of
+/// the source would lie a power of two apart and share few places of the caches.
 fn turn_product<T: Real>(w: &[T], Dims { k, m, d, .. }: Dims) -> Vec<T> {
-    let (turned, _) = make_shards(k, d * m, |index, turned: &mut [T]| {
-        for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut(d * m)) {
-            turned.copy_from_slice(&transpose(m, d, &w[column * (m + 1) * d..][..m * d]));
+    let (turned, _) = make_shards(k, (d + 1) * m, |index, turned: &mut [T]| {
+        for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut((d + 1) * m)) {
+            turned[..d * m].copy_from_slice(&transpose(m, d, &w[column * (m + 1) * d..][..m * d]));
         }
     });
     turned

@@ -45,7 +45,12 @@ impl Entries {
 
     fn new(block: &Block, rows: Range<usize>) -> Self {
         let sources = rows.clone().map(|row| block.source_of(row));
-        let runs: Vec<usize> = sources.clone().map(|(columns, _)| Sparse::run(columns)).collect();
+        let mut guess = 0;
+        let run = |(columns, _): (&[u32], _)| {
+            guess = Sparse::run(columns, guess);
+            guess
+        };
+        let runs: Vec<usize> = sources.clone().map(run).collect();
         let mut starts = vec![0; block.dims.k + 1];
         for ((columns, _), &run) in sources.clone().zip(&runs) {
             starts[1..=run].iter_mut().for_each(|start| *start += 1);
@@ -119,7 +124,7 @@ impl Block {
         }
     }
 
-    /// `dh` of the rows that have `entries`, without scale; `turned` is `[K, D, M]`.
+    /// `dh` of the rows that have `entries`, without scale; `turned` is `[K, D + 1, M]`.
     #[inline(always)]
     pub(super) fn own_input_grads<T: Real>(
         &self,
@@ -132,7 +137,7 @@ impl Block {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (entries, (grad, dh)) in entries.iter().zip(grad.chunks(BLOCK * d).zip(dh.chunks_mut(BLOCK * m)))
         {
-            for (column, turned) in turned.chunks_exact(d * m).enumerate() {
+            for (column, turned) in turned.chunks_exact((d + 1) * m).enumerate() {
                 let (rows, values) = entries.column(column);
                 if rows.is_empty() {
                     continue;
@@ -205,12 +210,10 @@ fn scale_rows<T: Real>(values: &[f32], from: &[T], places: &[usize], scaled: &mu
         // An array of its own stays in registers over all rows.
         let mut sums: [T; LANES] = Start::Sum.first(0, sum);
         for ((&value, place), scaled) in values.iter().zip(places).zip(scaled.chunks_exact_mut(d)) {
-            let value = T::of(value);
-            let from: [T; LANES] = Start::Sum.first(0, &from[place + at..]);
-            let scaled = &mut scaled[at..][..LANES];
-            for ((sum, to), from) in sums.iter_mut().zip(scaled).zip(from) {
-                *to = value * from;
-                *sum += *to;
+            let (value, from) = (T::of(value), &from[place + at..][..LANES]);
+            for ((sum, to), &from) in sums.iter_mut().zip(&mut scaled[at..][..LANES]).zip(from) {
+                let product = value * from;
+                (*to, *sum) = (product, *sum + product);
             }
         }
         sum.copy_from_slice(&sums);
@@ -220,8 +223,8 @@ fn scale_rows<T: Real>(values: &[f32], from: &[T], places: &[usize], scaled: &mu
     for ((&value, place), scaled) in values.iter().zip(places).zip(scaled.chunks_exact_mut(d)) {
         let value = T::of(value);
         for ((sum, to), &from) in rest.iter_mut().zip(&mut scaled[at..]).zip(&from[place + at..]) {
-            *to = value * from;
-            *sum += *to;
+            let product = value * from;
+            (*to, *sum) = (product, *sum + product);
         }
     }
 }

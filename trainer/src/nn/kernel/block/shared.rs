@@ -21,6 +21,9 @@ const FULL_SLICE: usize = 8;
 /// Steps whose gradients are added to W's together.
 const STEPS: usize = 32;
 
+/// As [`STEPS`], where the source is full: what is fetched of W's gradients serves more sums.
+const FULL_STEPS: usize = 64;
+
 /// Slices of `0..len`.
 #[inline(always)]
 fn slices(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
@@ -31,6 +34,11 @@ impl Block {
     /// Rows of a table that are made at once: a matter of speed alone, every sum keeps its order.
     fn slice(&self) -> usize {
         if is_full(&self.source.rows) { FULL_SLICE } else { SLICE }
+    }
+
+    /// Steps whose gradients are added to W's together.
+    fn steps(&self) -> usize {
+        if is_full(&self.source.rows) { FULL_STEPS } else { STEPS }
     }
 
     /// The sources `rows`, in groups.
@@ -78,7 +86,7 @@ impl Block {
         }
     }
 
-    /// `dh` of the sources `rows`, without scale; `turned` is `[K, D, M]`.
+    /// `dh` of the sources `rows`, without scale; `turned` is `[K, D + 1, M]`.
     #[inline(always)]
     pub(super) fn shared_input_grads<T: Real>(
         &self,
@@ -97,7 +105,7 @@ impl Block {
             for group in &groups {
                 let tables = &mut tables[..group.rows().len() * width];
                 group.multiply(
-                    Part { w: turned, stride: d * m, at: slice.start * m, width },
+                    Part { w: turned, stride: (d + 1) * m, at: slice.start * m, width },
                     Start::Zero,
                     tables,
                 );
@@ -122,7 +130,7 @@ impl Block {
     pub(super) fn shared_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
         let tasks: Vec<Range<usize>> = slices(m, self.slice()).chain(std::iter::once(m..m + 1)).collect();
-        let groups = self.sources::<T>(0..self.dims.rows / self.source.share, STEPS);
+        let groups = self.sources::<T>(0..self.dims.rows / self.source.share, self.steps());
         let groups: Vec<_> = groups.into_iter().map(Gathered::by_column).collect();
         let groups = groups.as_slice();
         let parts: Vec<Vec<T>> = tasks
@@ -158,9 +166,9 @@ impl Block {
         to: &mut [T],
     ) {
         let (m, d, share) = (self.dims.m, self.dims.d, self.source.share);
-        let len = slice.len() * d;
-        let mut tables = vec![T::ZERO; STEPS * len];
-        let rows = h.chunks(STEPS * share * m).zip(grad.chunks(STEPS * share * d));
+        let (len, steps) = (slice.len() * d, self.steps());
+        let mut tables = vec![T::ZERO; steps * len];
+        let rows = h.chunks(steps * share * m).zip(grad.chunks(steps * share * d));
         for ((h, grad), group) in rows.zip(groups) {
             let steps = h.chunks_exact(share * m).zip(grad.chunks_exact(share * d));
             for ((h, grad), table) in steps.zip(tables.chunks_exact_mut(len)) {
