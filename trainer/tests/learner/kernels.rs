@@ -91,6 +91,23 @@ fn rare(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
     Sparse::from_dense(width, &dense)
 }
 
+/// Half of the rows begin with some numbers that are not 0, in others every second number is 0, and some have none.
+fn ragged(rng: &mut ChaCha8Rng, rows: usize, width: usize) -> Sparse {
+    let mut dense = vec![0.0; rows * width];
+    for row in dense.chunks_exact_mut(width) {
+        let (empty, run) = (rng.below(9) == 0, rng.below(2) * rng.below(width + 1));
+        if empty {
+            continue;
+        }
+        for (column, number) in row.iter_mut().enumerate() {
+            if column < run || column % 2 == 1 {
+                *number = 0.25 + rng.unit();
+            }
+        }
+    }
+    Sparse::from_dense(width, &dense)
+}
+
 /// Fails unless both have the same gradients by every input, up to rounding.
 fn check_alike(inputs: &[(&str, &Var)], ours: &Tensor, theirs: &Tensor) -> Result<()> {
     let apart = (ours - theirs)?.abs()?.max_all()?.to_scalar::<f64>()?;
@@ -108,7 +125,8 @@ fn check_alike(inputs: &[(&str, &Var)], ours: &Tensor, theirs: &Tensor) -> Resul
 }
 
 /// Against the formula as the paper has it, with the generated weights written out. Where nothing is 0, shards have
-/// more rows than are looked at together, and columns more than meet their weights' gradients at once.
+/// more rows than are looked at together, and columns more than meet their weights' gradients at once. In the last
+/// case, they have more than one block of rows.
 #[test]
 fn block_is_what_the_generated_weights_give() -> Result<()> {
     let mut rng = stream(4, "block");
@@ -119,8 +137,11 @@ fn block_is_what_the_generated_weights_give() -> Result<()> {
         (630, 1, rare),
         (870, 3, full),
         (870, 1, full),
+        (870, 3, ragged),
+        (870, 1, ragged),
+        (8900, 1, ragged),
     ] {
-        let (i, k, m, d) = (5, 7, 19, 70);
+        let (i, k, m, d) = (5, 11, 19, 70);
         let (x, s) = (make(&mut rng, rows, i), make(&mut rng, rows / share, k));
         let mut part = |shape: &[usize]| variable(&mut rng, shape);
         let (hw, hb, sw, sb) = (part(&[m, i])?, part(&[m])?, part(&[d, i])?, part(&[d])?);

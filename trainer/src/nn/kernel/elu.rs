@@ -12,19 +12,30 @@ pub fn elu(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Elu)
 }
 
+/// The unit.
+#[inline(always)]
+pub(super) fn unit<T: Real>(x: T) -> T {
+    if x > T::ZERO { x } else { x.libm_exp() - T::ONE }
+}
+
+/// `grad` times the slope at `x`: below zero that is `e^x`, which is one more than the result `y`.
+#[inline(always)]
+pub(super) fn slope<T: Real>(x: T, y: T, grad: T) -> T {
+    if x > T::ZERO { grad } else { grad * (y + T::ONE) }
+}
+
 struct Elu;
 
 impl Elu {
     fn forward<T: Real>(x: &[T]) -> Vec<T> {
         let (y, _) = make_shards(x.len(), 1, |index, y: &mut [T]| {
             for (y, &x) in y.iter_mut().zip(&x[shard(x.len(), index)]) {
-                *y = if x > T::ZERO { x } else { x.libm_exp() - T::ONE };
+                *y = unit(x);
             }
         });
         y
     }
 
-    /// The slope below zero is `e^x`, which is one more than the result.
     fn backward<T: Real>(x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let (xs, ys, grads) = (Read::new(x)?, Read::new(y)?, Read::new(grad)?);
         let (xs, ys, grads) = (xs.slice::<T>()?, ys.slice::<T>()?, grads.slice::<T>()?);
@@ -32,7 +43,7 @@ impl Elu {
             let part = shard(xs.len(), index);
             let rows = xs[part.clone()].iter().zip(&ys[part.clone()]).zip(&grads[part]);
             for (dx, ((&x, &y), &grad)) in dx.iter_mut().zip(rows) {
-                *dx = if x > T::ZERO { grad } else { grad * (y + T::ONE) };
+                *dx = slope(x, y, grad);
             }
         });
         Tensor::from_vec(dx, x.shape(), &Device::Cpu)

@@ -6,6 +6,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::weights::{Dims, Later, Made, Weights};
 use super::{Grads, Mixing, ROWS, absolute};
+use crate::nn::kernel::elu;
 use crate::nn::kernel::linear::{add_rows, cut_dead};
 use crate::nn::kernel::sparse_linear::affine_grads;
 use crate::nn::kernel::{
@@ -154,7 +155,7 @@ impl Mixing {
             for ((((d, dwf), &sum), &hidden), &wf) in db1.iter_mut().zip(dwf).zip(sums).zip(hidden).zip(wf) {
                 *dwf = signed(hidden * grad, wf);
                 let dhidden = grad * absolute(wf);
-                *d = if sum > T::ZERO { dhidden } else { dhidden * (hidden + T::ONE) };
+                *d = elu::slope(sum, hidden, dhidden);
             }
             let agents = q.iter().zip(dq).zip(w1.chunks_exact(e)).zip(dw1.chunks_exact_mut(e));
             for (((&q, dq), w1), dw1) in agents {

@@ -22,6 +22,7 @@ use self::weights::{Dims, Made, Weights};
 use super::sparse_linear::affine_rows;
 use super::{ByRow, Every, Real, Start, Within, elements, gemm_rows, make_shards, shard, vectorised};
 use crate::nn::Sparse;
+use crate::nn::kernel::elu;
 use crate::nn::kernel::linear::relu;
 use crate::phases::timed;
 
@@ -142,7 +143,7 @@ impl Mixing {
             }
             for ((sum, &b1), hidden) in sums.iter_mut().zip(&first[first.len() - e..]).zip(hidden) {
                 *sum += b1;
-                *hidden = if *sum > T::ZERO { *sum } else { sum.libm_exp() - T::ONE };
+                *hidden = elu::unit(*sum);
             }
         }
     }
