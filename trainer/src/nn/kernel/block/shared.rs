@@ -18,11 +18,8 @@ const SLICE: usize = 16;
 /// As [`SLICE`], where the source is full and all columns of W are used.
 const FULL_SLICE: usize = 8;
 
-/// Steps whose gradients are added to W's together.
-const STEPS: usize = 32;
-
-/// As [`STEPS`], where the source is full: what is fetched of W's gradients serves more sums.
-const FULL_STEPS: usize = 64;
+/// Steps whose gradients are added to W's together: what is fetched of these serves several sums.
+const STEPS: usize = 64;
 
 /// Slices of `0..len`.
 #[inline(always)]
@@ -34,11 +31,6 @@ impl Block {
     /// Rows of a table that are made at once: a matter of speed alone, every sum keeps its order.
     fn slice(&self) -> usize {
         if is_full(&self.source.rows) { FULL_SLICE } else { SLICE }
-    }
-
-    /// Steps whose gradients are added to W's together.
-    fn steps(&self) -> usize {
-        if is_full(&self.source.rows) { FULL_STEPS } else { STEPS }
     }
 
     /// The sources `rows`, in groups.
@@ -130,7 +122,7 @@ impl Block {
     pub(super) fn shared_weight_grads<T: Real>(&self, h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
         let tasks: Vec<Range<usize>> = slices(m, self.slice()).chain(std::iter::once(m..m + 1)).collect();
-        let groups = self.sources::<T>(0..self.dims.rows / self.source.share, self.steps());
+        let groups = self.sources::<T>(0..self.dims.rows / self.source.share, STEPS);
         let groups: Vec<_> = groups.into_iter().map(Gathered::by_column).collect();
         let groups = groups.as_slice();
         let parts: Vec<Vec<T>> = tasks
@@ -166,9 +158,9 @@ impl Block {
         to: &mut [T],
     ) {
         let (m, d, share) = (self.dims.m, self.dims.d, self.source.share);
-        let (len, steps) = (slice.len() * d, self.steps());
-        let mut tables = vec![T::ZERO; steps * len];
-        let rows = h.chunks(steps * share * m).zip(grad.chunks(steps * share * d));
+        let len = slice.len() * d;
+        let mut tables = vec![T::ZERO; STEPS * len];
+        let rows = h.chunks(STEPS * share * m).zip(grad.chunks(STEPS * share * d));
         for ((h, grad), group) in rows.zip(groups) {
             let steps = h.chunks_exact(share * m).zip(grad.chunks_exact(share * d));
             for ((h, grad), table) in steps.zip(tables.chunks_exact_mut(len)) {
