@@ -35,9 +35,11 @@ impl Builder {
         Self(Rows { width, ends, columns: Vec::with_capacity(entries), values: Vec::with_capacity(entries) })
     }
 
-    /// One entry of the current row; columns in ascending order.
+    /// One entry of the current row, right of all before.
     pub fn push(&mut self, column: usize, value: f32) {
         debug_assert!(column < self.0.width);
+        let start = self.0.ends.last().map_or(0, |&end| end as usize);
+        debug_assert!(self.0.columns[start..].last().is_none_or(|&last| (last as usize) < column));
         if value != 0.0 {
             self.0.columns.push(column as u32);
             self.0.values.push(value);
@@ -164,7 +166,7 @@ impl Sparse {
     pub fn run(columns: &[u32], guess: usize) -> usize {
         // Columns ascend, so that none is left of its place and all after the first out of place are too.
         let fits = |at: usize| columns.get(at).is_some_and(|&column| column as usize == at);
-        if guess > 0 && fits(guess - 1) && !fits(guess) {
+        if (guess == 0 || fits(guess - 1)) && !fits(guess) {
             return guess;
         }
         let (mut run, mut end) = (0, columns.len());
@@ -232,17 +234,17 @@ impl Sparse {
     pub fn select(&self, ranges: impl Iterator<Item = Range<usize>>) -> Self {
         let Self(from) = self;
         let Builder(mut to) = Builder::new(from.width);
-        let (mut entries, mut count) = (Vec::new(), 0);
+        let (mut places, mut count) = (Vec::new(), 0);
         for range in ranges {
             let Some(last) = range.clone().last() else { continue };
             let first = range.start.checked_sub(1).map_or(0, |before| from.ends[before]);
             to.ends.extend(from.ends[range].iter().map(|end| end - first + count));
-            entries.push(first as usize..from.ends[last] as usize);
+            places.push(first as usize..from.ends[last] as usize);
             count += from.ends[last] - first;
         }
         (to.columns, to.values) = rayon::join(
-            || entries.iter().map(|range| &from.columns[range.clone()]).collect::<Vec<_>>().concat(),
-            || entries.iter().map(|range| &from.values[range.clone()]).collect::<Vec<_>>().concat(),
+            || places.iter().map(|range| &from.columns[range.clone()]).collect::<Vec<_>>().concat(),
+            || places.iter().map(|range| &from.values[range.clone()]).collect::<Vec<_>>().concat(),
         );
         Builder(to).build()
     }

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use candle_core::{Device, Result, Tensor};
 
-use super::own::Entries;
+use super::entries::Entries;
 use super::{Block, Dims, Grads, Kept};
 use crate::nn::kernel::sparse_linear::affine_grads;
 use crate::nn::kernel::{Read, Real, each_shard, make_shards, shard, sum_shards, transpose, vectorised};
@@ -74,8 +74,8 @@ impl Block {
     }
 }
 
-/// W without its constant term, every `[M, D]` turned: `[K, D + 1, M]`. The last row is not used: without it, columns of
-/// the source would lie a power of two apart and share few places of the caches.
+/// W without its constant term, every `[M, D]` turned: `[K, D + 1, M]`. The last row is not used: without it, where M and
+/// D are powers of two, the matrices of two columns would lie one apart and share few places of the caches.
 fn turn_product<T: Real>(w: &[T], Dims { k, m, d, .. }: Dims) -> Vec<T> {
     let (turned, _) = make_shards(k, (d + 1) * m, |index, turned: &mut [T]| {
         for (column, turned) in shard(k, index).zip(turned.chunks_exact_mut((d + 1) * m)) {

@@ -10,10 +10,11 @@
 //!
 //! * where agents share their source (the global state), the sum over `k` is made once per step,
 //!   a few rows of `W` at a time so that they stay in the second-level cache ([`shared`]);
-//! * where every row has its own (an observation), rows are grouped by `k` and meet `W[k]`
-//!   together, equal rows once ([`own`]).
+//! * where every row has its own (an observation), rows of a block are grouped by `k` ([`entries`]) and
+//!   meet `W[k]` together, equal rows once ([`own`]).
 
 mod backward;
+mod entries;
 mod own;
 mod shared;
 
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 
-use self::own::Entries;
+use self::entries::Entries;
 use super::gathered::group_of;
 use super::linear::relu;
 use super::sparse_linear::affine_rows;

@@ -1,100 +1,21 @@
-//! The product where every row has a source of its own: rows with an entry in column k of the
+//! The product where every row has a source of its own: rows of a block with an entry in column k of the
 //! source meet `W[k]` together.
-
-use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::Block;
-use crate::nn::Sparse;
+use super::entries::{BLOCK, Entries};
 use crate::nn::kernel::gathered::add_scaled;
 use crate::nn::kernel::{
-    At, ByColumn, Every, Real, Scaled, ShiftedScaled, Start, gemm_finished, gemm_rows, vectorised,
+    At, ByColumn, Every, Real, SHARDS, Scaled, ShiftedScaled, Start, gemm_finished, gemm_rows, vectorised,
 };
 
 /// Rows whose gradients meet at once: with 64 numbers each they stay in the first-level cache.
 const ROWS: usize = 64;
 
-/// Rows that meet all of W before the next ones do: with 64 numbers each, what goes in and what comes out stay in the
-/// second-level cache.
-const BLOCK: usize = 1024;
-
-/// Rows whose entries are sorted at once where they have all columns in common.
-const SIDE: usize = 16;
-
-/// Columns of the source whose gradients are made by one task: they stay in the second-level cache beside a block of rows.
+/// The most columns of the source whose gradients are made by one task: they stay in the second-level cache beside a
+/// block of rows.
 const COLUMNS: usize = 8;
-
-/// The entries of a block of rows of the source, those of one column together, in the order of the rows.
-pub(super) struct Entries {
-    /// The first row.
-    first: usize,
-    /// Where the entries of a column begin; one more than columns.
-    starts: Vec<usize>,
-    /// Numbered from the first.
-    rows: Vec<u32>,
-    values: Vec<f32>,
-}
-
-impl Entries {
-    /// Of `rows`, block after block.
-    pub(super) fn blocks(block: &Block, rows: Range<usize>) -> Vec<Self> {
-        let starts = rows.clone().step_by(BLOCK);
-        starts.map(|start| Self::new(block, start..rows.end.min(start + BLOCK))).collect()
-    }
-
-    fn new(block: &Block, rows: Range<usize>) -> Self {
-        let sources = rows.clone().map(|row| block.source_of(row));
-        let mut guess = 0;
-        let run = |(columns, _): (&[u32], _)| {
-            guess = Sparse::run(columns, guess);
-            guess
-        };
-        let runs: Vec<usize> = sources.clone().map(run).collect();
-        let mut starts = vec![0; block.dims.k + 1];
-        for ((columns, _), &run) in sources.clone().zip(&runs) {
-            starts[1..=run].iter_mut().for_each(|start| *start += 1);
-            columns[run..].iter().for_each(|&column| starts[column as usize + 1] += 1);
-        }
-        for column in 1..starts.len() {
-            starts[column] += starts[column - 1];
-        }
-        let (mut next, count) = (starts.clone(), starts[block.dims.k]);
-        let mut made = Self { first: rows.start, starts, rows: vec![0; count], values: vec![0.0; count] };
-        let mut sources = sources;
-        let mut local = 0..rows.len() as u32;
-        for runs in runs.chunks(SIDE) {
-            let sources: Vec<_> = sources.by_ref().take(SIDE).collect();
-            let numbers: Vec<u32> = local.by_ref().take(SIDE).collect();
-            let common = runs.iter().copied().min().unwrap_or(0);
-            // A square at a time: each row has an entry in each of these columns.
-            for (column, next) in next[..common].iter_mut().enumerate() {
-                let range = *next..*next + runs.len();
-                *next = range.end;
-                made.rows[range.clone()].copy_from_slice(&numbers);
-                made.values[range]
-                    .iter_mut()
-                    .zip(&sources)
-                    .for_each(|(to, (_, values))| *to = values[column]);
-            }
-            for ((columns, values), number) in sources.into_iter().zip(numbers) {
-                for (&column, &value) in columns[common..].iter().zip(&values[common..]) {
-                    let at = &mut next[column as usize];
-                    (made.rows[*at], made.values[*at]) = (number, value);
-                    *at += 1;
-                }
-            }
-        }
-        made
-    }
-
-    /// Rows and values of a column.
-    #[inline(always)]
-    fn column(&self, column: usize) -> (&[u32], &[f32]) {
-        let range = self.starts[column]..self.starts[column + 1];
-        (&self.rows[range.clone()], &self.values[range])
-    }
-}
 
 /// Where rows of `width` numbers begin.
 #[inline(always)]
@@ -149,14 +70,15 @@ impl Block {
         }
     }
 
-    /// dW `[K, M + 1, D]`: one task per some k over all blocks, so that no partial sums exist.
-    pub(super) fn own_weight_grads<T: Real>(&self, shards: &[Vec<Entries>], h: &[T], grad: &[T]) -> Vec<T> {
+    /// dW `[K, M + 1, D]`: a task for every few k, over all blocks, so that no partial sums exist.
+    pub(super) fn own_weight_grads<T: Real>(&self, blocks: &[Vec<Entries>], h: &[T], grad: &[T]) -> Vec<T> {
         let (k, m, d) = (self.dims.k, self.dims.m, self.dims.d);
         let mut dw = vec![T::ZERO; k * (m + 1) * d];
-        dw.par_chunks_mut(COLUMNS * (m + 1) * d).enumerate().for_each(|(index, dw)| {
-            let (this, first) = (self, index * COLUMNS);
-            vectorised!(<T>(this: &Block, first: usize, shards: &[Vec<Entries>], h: &[T], grad: &[T], dw: &mut [T]) {
-                this.own_column_grads(first, shards, h, grad, dw);
+        let columns = COLUMNS.min(k.div_ceil(SHARDS)).max(1);
+        dw.par_chunks_mut(columns * (m + 1) * d).enumerate().for_each(|(index, dw)| {
+            let (this, first) = (self, index * columns);
+            vectorised!(<T>(this: &Block, first: usize, blocks: &[Vec<Entries>], h: &[T], grad: &[T], dw: &mut [T]) {
+                this.own_column_grads(first, blocks, h, grad, dw);
             });
         });
         dw
@@ -167,14 +89,14 @@ impl Block {
     fn own_column_grads<T: Real>(
         &self,
         first: usize,
-        shards: &[Vec<Entries>],
+        blocks: &[Vec<Entries>],
         h: &[T],
         grad: &[T],
         dw: &mut [T],
     ) {
         let (m, d) = (self.dims.m, self.dims.d);
         let (mut from, mut to, mut scaled) = (Vec::new(), Vec::new(), vec![T::ZERO; ROWS * d]);
-        for entries in shards.iter().flatten() {
+        for entries in blocks.iter().flatten() {
             let (h, grad) = (&h[entries.first * m..], &grad[entries.first * d..]);
             for (column, dw) in dw.chunks_exact_mut((m + 1) * d).enumerate() {
                 let (dw, constant) = dw.split_at_mut(m * d);

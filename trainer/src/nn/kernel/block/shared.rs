@@ -18,7 +18,7 @@ const SLICE: usize = 16;
 /// As [`SLICE`], where the source is full and all columns of W are used.
 const FULL_SLICE: usize = 8;
 
-/// Steps whose gradients are added to W's together: what is fetched of these serves several sums.
+/// Steps whose gradients are added to W's together: what is fetched of W's serves several steps.
 const STEPS: usize = 64;
 
 /// Slices of `0..len`.
